@@ -1,0 +1,1 @@
+"""The vocabulary all services share: pure, without input or output."""

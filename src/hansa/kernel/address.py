@@ -1,0 +1,36 @@
+"""Where people live, as every country writes it."""
+
+from typing import Annotated
+
+import msgspec
+
+Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")]
+"""ISO 3166-1 alpha-2."""
+_Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_MaybeLine = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """A postal address. Which optional fields a country needs is shipping's to say."""
+
+    name: _Line
+    line1: _Line
+    line2: _MaybeLine = ""
+    district: _MaybeLine = ""
+    city: _Line
+    region: _MaybeLine = ""
+    postal_code: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    country: Country
+    phone: Annotated[str, msgspec.Meta(max_length=40)] = ""
+
+    @property
+    def destination(self) -> "Destination":
+        return Destination(country=self.country, region=self.region, postal_code=self.postal_code)
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """As much of an address as tax and freight depend on: nobody is recognised by it."""
+
+    country: Country
+    region: _MaybeLine = ""
+    postal_code: Annotated[str, msgspec.Meta(max_length=20)] = ""

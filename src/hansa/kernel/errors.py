@@ -1,0 +1,95 @@
+"""The two kinds of no: business errors, which are answers, and faults, after which nobody knows what happened."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, dataclass_transform
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """What sort of no a business error is; platform/http alone turns it into a status code."""
+
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    PAYMENT_REQUIRED = "payment_required"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    PRECONDITION_FAILED = "precondition_failed"
+    TOO_LARGE = "too_large"
+    UNPROCESSABLE = "unprocessable"
+    TOO_MANY = "too_many"
+
+
+@dataclass_transform(kw_only_default=True)
+class BusinessError(Exception):
+    """A declared way of saying no: has a stable code and fields, and survives the wire and the disk.
+
+    Subclasses state `code` and `kind` as class arguments and their fields as annotations::
+
+        class OutOfStock(BusinessError, code="inventory.out_of_stock", kind=Kind.CONFLICT):
+            sku: str
+            left: int
+    """
+
+    code: ClassVar[str] = ""
+    kind: ClassVar[Kind] = Kind.INVALID
+
+    def __init_subclass__(cls, *, code: str, kind: Kind) -> None:
+        cls.code = code
+        cls.kind = kind
+        dataclass(kw_only=True, eq=False, repr=False)(cls)
+
+    def fields(self) -> dict[str, Any]:
+        """The fields by name, in plain JSON values."""
+        values: dict[str, Any] = msgspec.to_builtins({name: getattr(self, name) for name in type(self).field_names()})
+        return values
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        return tuple(getattr(cls, "__dataclass_fields__", ()))
+
+    @classmethod
+    def title(cls) -> str:
+        """The first sentence of the docstring: what the error means, in words."""
+        return (cls.__doc__ or cls.code).strip().splitlines()[0]
+
+    def __str__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.fields().items())
+        return f"{self.code}({fields})"
+
+
+class ErrorRecord(msgspec.Struct, frozen=True):
+    """A business error as it stands on the wire or on disk."""
+
+    code: str
+    fields: dict[str, Any]
+
+
+def record_error(error: BusinessError) -> ErrorRecord:
+    return ErrorRecord(code=error.code, fields=error.fields())
+
+
+def revive_error(record: ErrorRecord, declared: tuple[type[BusinessError], ...]) -> Exception:
+    """The error that was recorded, if it is a declared one; else a fault, since nobody knows how to act on it."""
+    for cls in declared:
+        if cls.code == record.code:
+            return msgspec.convert(record.fields, cls)
+    return Fault(f"undeclared error {record.code}")
+
+
+class Fault(Exception):
+    """Something broke and the act may have happened: repeat it with the same key."""
+
+
+class DeadlineExceeded(Fault):
+    """No answer came in time."""
+
+
+class StorageFull(Fault):
+    """The disk or the database has no room; nothing was kept of the act."""
+
+
+class StorageBusy(Fault):
+    """The database refused or broke off the transaction (deadlock, lock time-out, lost connection)."""

@@ -1,0 +1,36 @@
+"""Facts: what has happened, in an envelope after CloudEvents; bodies hold no personal data in the clear."""
+
+from datetime import datetime
+from typing import ClassVar
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a fact. Subclasses are participles and state their public type: `type = "order.placed.v1"`."""
+
+    type: ClassVar[str] = ""
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact on its way: what CloudEvents calls id, type, time and subject, and what every consumer may need.
+
+    `aggregate` is the id of the thing it is about and `version` that thing's version; `subject` is a pseudonym of
+    the person concerned (never a name), and `correlation` ties together what one request caused.
+    """
+
+    id: str
+    type: str
+    source: str
+    time: datetime
+    slot: int
+    aggregate: str
+    version: int = 1
+    channel: str = ""
+    seller: str = ""
+    location: str = ""
+    subject: str = ""
+    session: str = ""
+    consent: str = ""
+    correlation: str = ""
+    body: msgspec.Raw = msgspec.Raw(b"{}")

@@ -1,0 +1,1 @@
+"""A room for load balancing between nodes of a service; nothing is here yet."""

@@ -1,0 +1,1 @@
+"""Tables with shard keys, transactions, migrations, and two engines behind one port: SQLite and PostgreSQL."""

@@ -1,0 +1,62 @@
+"""Commands that may arrive twice: the first answer is kept in the same commit as the effect, and replayed.
+
+::
+
+    async with self._database.write(slot) as tx:
+        if (kept := await claim(tx, slot=slot, key=key, request=digest(order_id, lines), now=now)) is not None:
+            return decode(kept, Refund)
+        ...
+        await keep(tx, slot=slot, key=key, answer=refund)
+"""
+
+import hashlib
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from hansa.kernel.clock import to_micros
+from hansa.kernel.errors import BusinessError, Kind
+from hansa.platform.database import platform_tables
+from hansa.platform.database.port import Transaction
+
+T = TypeVar("T")
+
+
+class IdempotencyKeyReused(BusinessError, code="idempotency.key_reused", kind=Kind.UNPROCESSABLE):
+    """The key was used before with another request; use a fresh key for a new act."""
+
+
+class CommandInFlight(BusinessError, code="idempotency.in_flight", kind=Kind.CONFLICT):
+    """A request with the same key is still being worked on; ask again in a moment."""
+
+
+def digest(*request: Any) -> str:
+    """A hash of what was asked, to recognise a key that is used again for something else."""
+    return hashlib.blake2b(msgspec.json.encode(request, order="deterministic"), digest_size=16).hexdigest()
+
+
+async def claim(tx: Transaction, *, slot: int, key: str, request: str, now: datetime) -> str | None:
+    """Take a key within the transaction that acts: None for the first time, else the kept answer.
+
+    A concurrent transaction with the same key waits here until the first has committed. Raises
+    IdempotencyKeyReused if the key stands for another request, CommandInFlight if no answer was kept yet.
+    """
+    if await tx.one(platform_tables.CLAIM_COMMAND, slot=slot, key=key, request=request, now=to_micros(now)):
+        return None
+    row = await tx.one(platform_tables.GET_COMMAND, slot=slot, key=key)
+    if row is None or (row["answer"] is None and row["request"] == request):
+        raise CommandInFlight()
+    if row["request"] != request:
+        raise IdempotencyKeyReused()
+    answer: str = row["answer"]
+    return answer
+
+
+async def keep(tx: Transaction, *, slot: int, key: str, answer: Any) -> None:
+    """Keep the first answer; a later one does not replace it."""
+    await tx.run(platform_tables.KEEP_ANSWER, of_slot=slot, of_key=key, kept=msgspec.json.encode(answer).decode())
+
+
+def decode(answer: str, type_: type[T]) -> T:
+    return msgspec.json.decode(answer, type=type_)

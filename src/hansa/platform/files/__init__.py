@@ -1,0 +1,1 @@
+"""A room for content-hashed media; nothing is here yet."""

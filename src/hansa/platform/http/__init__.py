@@ -1,0 +1,1 @@
+"""Public HTTP: routes from contracts, problem+json, OpenAPI, idempotency, sessions."""

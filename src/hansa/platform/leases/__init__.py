@@ -1,0 +1,1 @@
+"""A room for leases: who owns what for a while; nothing is here yet."""

@@ -1,0 +1,57 @@
+"""What a service says of itself, so that it can be composed without being known."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import MetaData
+
+from hansa.kernel.channel import Channel
+from hansa.kernel.clock import Clock
+from hansa.kernel.ids import Ids
+from hansa.platform.database.port import Database
+from hansa.platform.http.route import Route
+from hansa.platform.jobs.periodic import Job
+from hansa.platform.mail.port import Mailer
+from hansa.platform.messaging.port import Consumer
+from hansa.platform.security.passwords import Passwords
+from hansa.platform.security.sealing import Keyring
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a service may be built from. `clients` holds the contracts it says it uses, near or far."""
+
+    database: Database
+    clock: Clock
+    ids: Ids
+    channel: Channel
+    keyring: Keyring
+    passwords: Passwords
+    mailer: Mailer
+    clients: Mapping[type, Any] = field(default_factory=dict)
+    adapters: Mapping[str, Any] = field(default_factory=dict)
+    """Adapters to outside parties by name, such as payment providers."""
+
+    def client(self, contract: type[C]) -> C:
+        return cast(C, self.clients[contract])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One service: what it is called, whom it asks, what it keeps, hears, does by itself, and shows in public."""
+
+    name: str
+    contract: type | None
+    uses: tuple[type, ...] = ()
+    metadata: MetaData
+    folder: Path
+    """The service's own folder, where its migrations are."""
+    build: Callable[[Parts], Any]
+    consumers: Callable[[Any], Sequence[Consumer[Any]]] = lambda service: ()
+    jobs: Callable[[Any], Sequence[Job]] = lambda service: ()
+    routes: Callable[[Any], Sequence[Route]] = lambda client: ()
+    """Public routes over a client of the contract (of the service itself where it has none)."""

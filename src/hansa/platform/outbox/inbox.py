@@ -1,0 +1,59 @@
+"""The receiving end: an event's effect and the note that it happened commit together, so that it happens once."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from hansa.kernel.clock import Clock, to_micros
+from hansa.kernel.event import Envelope
+from hansa.platform.database.platform_tables import CLAIM_EVENTS, FORGET_COMMANDS, FORGET_HANDLED, PARK
+from hansa.platform.database.port import Database
+from hansa.platform.messaging.port import Consumer, decode_event
+
+REMEMBERED = timedelta(days=30)
+"""How long handled events and idempotency keys are remembered; no delivery and no retry is that late."""
+
+
+class Inbox:
+    """Delivers batches to one consumer of one service."""
+
+    def __init__(self, *, database: Database, consumer: Consumer[Any], clock: Clock) -> None:
+        self._database = database
+        self._consumer = consumer
+        self._clock = clock
+
+    async def deliver(self, batch: Sequence[Envelope]) -> None:
+        received = {int(envelope.id): decode_event(envelope, self._consumer.hears) for envelope in batch}
+        rows = sorted({(envelope.slot, int(envelope.id)) for envelope in batch})
+        async with self._database.write(*{slot for slot, _ in rows}) as tx:
+            claimed = await tx.all(
+                CLAIM_EVENTS, rows=rows, consumer=self._consumer.name, now=to_micros(self._clock.now())
+            )
+            fresh = {row[0] for row in claimed}
+            if fresh:
+                await self._consumer.handle(tx, [received[event_id] for _, event_id in rows if event_id in fresh])
+        if fresh and self._consumer.afterwards is not None:
+            await self._consumer.afterwards()
+
+    async def park(self, envelope: Envelope, *, error: str, attempts: int) -> None:
+        async with self._database.write(envelope.slot) as tx:
+            await tx.run(
+                PARK,
+                slot=envelope.slot,
+                event_id=int(envelope.id),
+                consumer=self._consumer.name,
+                envelope=msgspec.json.encode(envelope).decode(),
+                error=error[:2000],
+                attempts=attempts,
+                parked_at=to_micros(self._clock.now()),
+            )
+
+
+async def forget(database: Database, clock: Clock) -> None:
+    """Drop notes that are older than any delivery or retry can be."""
+    before = to_micros(clock.now() - REMEMBERED)
+    async with database.write() as tx:
+        await tx.run(FORGET_HANDLED, before=before)
+        await tx.run(FORGET_COMMANDS, before=before)

@@ -1,0 +1,1 @@
+"""A room for circuit breakers, bulkheads, rate limits and load shedding; nothing is here yet."""

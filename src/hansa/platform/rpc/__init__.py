@@ -1,0 +1,1 @@
+"""A contract called locally or remotely, under the same rules."""

@@ -1,0 +1,380 @@
+"""Personal data, sealed under a key per person: to erase a person is to destroy the key.
+
+::
+
+    box = await self._keyring.box(person=member_id)                    # before the transaction is opened
+    sealed = box.seal(Contact(email=..., phone=...), context="orders.contact")
+    contact = box.open(sealed, Contact, context="orders.contact")
+
+Keys rest wrapped under a key derived from the shop's master key, in a database of their own, so that a copy of a
+service's tables shows nothing. A keyring remembers keys for CACHED_FOR_S: after an erasure in another process, and in
+boxes that somebody already holds, a key may live on for that long.
+"""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import os
+import secrets
+import stat
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from contextvars import Context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy import Table, bindparam, func, select, true
+from sqlalchemy.dialects.postgresql import insert
+
+from hansa.kernel.clock import Clock, to_micros
+from hansa.kernel.errors import BusinessError, Fault, Kind
+from hansa.kernel.ids import is_id, slot_of, slot_of_value
+from hansa.platform.database.platform_tables import service_metadata
+from hansa.platform.database.port import Database, forbid_open_transaction
+from hansa.platform.database.statement import Statement, rows_parameter
+from hansa.platform.database.tables import MOMENT, SLOT, TEXT, field, key, optional, slot
+
+T = TypeVar("T")
+
+CACHED_FOR_S = 60.0
+LARGEST_BATCH = 512
+"""Keys looked up or made by one statement, and in one commit."""
+KEY_BYTES = 32
+LARGEST_KEY_FILE_BYTES = 1024
+NONCE_BYTES = 12
+KEY_ID_BYTES = 4
+SEALED_VERSION = b"\x01"
+WRAPPED_VERSION = b"\x01"
+ERASED = ""
+"""What stands in place of a wrapped key that was destroyed."""
+
+# A group may read it, since Kubernetes gives secrets to a pod through its group; nobody else, and no group may write.
+_TOO_OPEN = stat.S_IWGRP | stat.S_IRWXO
+
+METADATA = service_metadata()
+
+PERSON_KEYS = Table(
+    "person_keys",
+    METADATA,
+    slot(),
+    key("person", TEXT),
+    field("wrapped", TEXT),
+    field("made_at", MOMENT),
+    optional("erased_at", MOMENT),
+)
+"""The wrapped key of each person; of an erased one only the row stays, so that no second key is ever made."""
+
+_WANTED = rows_parameter("people", slot=SLOT, person=TEXT)
+FIND_KEYS = Statement(
+    select(PERSON_KEYS.c.person, PERSON_KEYS.c.wrapped).where(
+        PERSON_KEYS.c.slot == _WANTED.c.slot, PERSON_KEYS.c.person == _WANTED.c.person
+    )
+)
+_MADE = rows_parameter("made", slot=SLOT, person=TEXT, wrapped=TEXT, made_at=MOMENT)
+ADD_KEYS = Statement(
+    insert(PERSON_KEYS)
+    .from_select(
+        ["slot", "person", "wrapped", "made_at"],
+        select(_MADE.c.slot, _MADE.c.person, _MADE.c.wrapped, _MADE.c.made_at).where(true()),
+    )
+    .on_conflict_do_nothing()
+)
+_tombstone = insert(PERSON_KEYS).values(
+    slot=bindparam("slot"),
+    person=bindparam("person"),
+    wrapped=bindparam("wrapped"),
+    made_at=bindparam("now"),
+    erased_at=bindparam("now"),
+)
+ERASE_KEY = Statement(
+    _tombstone.on_conflict_do_update(
+        index_elements=["slot", "person"],
+        set_={
+            "wrapped": _tombstone.excluded.wrapped,
+            "erased_at": func.coalesce(PERSON_KEYS.c.erased_at, _tombstone.excluded.erased_at),
+        },
+    )
+)
+
+
+class PersonErased(BusinessError, code="security.person_erased", kind=Kind.NOT_FOUND):
+    """What was known of this person has been erased."""
+
+
+class SealBroken(Fault):
+    """A sealed value, or a wrapped key, is not what was written: damaged, moved to another place, or forged."""
+
+
+class MasterKeyInvalid(Exception):
+    """The file of the master key is not one that may be used; the message says what to do."""
+
+
+class Box:
+    """Seals and opens values of one person. `context` names the place a value belongs to: "orders.contact"."""
+
+    def __init__(self, *, person: str, data_key: bytes) -> None:
+        self._person = person
+        self._cipher = AESGCM(data_key)
+
+    def seal(self, value: Any, *, context: str) -> str:
+        """The value as text that only this person's key opens, and only in the same context."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        plain = msgspec.msgpack.encode(value)
+        sealed = self._cipher.encrypt(nonce, plain, _bound_to(SEALED_VERSION, self._person, context))
+        return _to_text(SEALED_VERSION + nonce + sealed)
+
+    def open(self, sealed: str, type_: type[T], /, *, context: str) -> T:
+        """The value that was sealed. Raises SealBroken if a bit of it, or its place, has changed."""
+        version, nonce, rest = _parts(sealed, 1, NONCE_BYTES)
+        if version != SEALED_VERSION:
+            raise SealBroken(f"a sealed value in {context} has an unknown version")
+        try:
+            plain = self._cipher.decrypt(nonce, rest, _bound_to(version, self._person, context))
+        except InvalidTag as error:
+            raise SealBroken(f"a sealed value in {context} does not open") from error
+        try:
+            return msgspec.msgpack.decode(plain, type=type_)
+        except msgspec.MsgspecError:
+            # Neither message nor cause is passed on: they may quote what was sealed.
+            raise SealBroken(f"a sealed value in {context} is not a {type_.__name__}") from None
+
+
+class Keyring:
+    """Finds, makes and destroys the keys of persons, and hashes what must be found again without being known.
+
+    A person is a member's id, or for guests what they own: "cart:<id>", or an order's id. Call `box` before opening a
+    transaction; inside of one it raises. Callers who come at the same time share one look-up and one commit.
+    """
+
+    def __init__(self, *, database: Database, master: bytes, clock: Clock, cache_size: int = 10_000) -> None:
+        self._database = database
+        self._clock = clock
+        self._wrapping = AESGCM(derived_key(master=master, purpose="person keys"))
+        self._lookup = derived_key(master=master, purpose="look-up hashes")
+        self._key_id = derived_key(master=master, purpose="key id")[:KEY_ID_BYTES]
+        self._cache_size = cache_size
+        self._cache: OrderedDict[str, tuple[float, Box | None]] = OrderedDict()
+        self._wanted: dict[str, asyncio.Future[Box | None]] = {}
+        self._fetching: asyncio.Task[None] | None = None
+        self._erasures = 0
+
+    async def box(self, *, person: str) -> Box:
+        """The person's box, made when first asked for. Raises PersonErased for one who was erased."""
+        forbid_open_transaction("the keyring was asked")
+        if not person:
+            raise ValueError("a person has a name or an id")
+        box = self._remembered(person)
+        if box is _UNKNOWN:
+            box = await asyncio.shield(self._fetch_with_others(person))
+        if box is None:
+            raise PersonErased()
+        return box
+
+    async def erase(self, *, person: str) -> None:
+        """Destroy the person's key, for good. Doing it again changes nothing."""
+        forbid_open_transaction("the keyring was asked")
+        its_slot = slot_of_person(person=person)
+        now = to_micros(self._clock.now())
+        async with self._database.write(its_slot) as tx:
+            await tx.run(ERASE_KEY, slot=its_slot, person=person, wrapped=ERASED, now=now)
+        self._erasures += 1
+        self._remember(person, None)
+
+    def lookup_hash(self, *, kind: str, value: str) -> str:
+        """A keyed hash to find a value by (an e-mail address) without keeping it; normalise the value first."""
+        return _to_text(hmac.digest(self._lookup, msgspec.msgpack.encode((kind, value)), "sha256"))
+
+    def _remembered(self, person: str) -> "Box | None":
+        since, box = self._cache.get(person, (0.0, _UNKNOWN))
+        if box is _UNKNOWN or self._clock.monotonic() - since >= CACHED_FOR_S:
+            return _UNKNOWN
+        self._cache.move_to_end(person)
+        return box
+
+    def _remember(self, person: str, box: Box | None) -> None:
+        self._cache[person] = (self._clock.monotonic(), box)
+        self._cache.move_to_end(person)
+        while len(self._cache) > self._cache_size:
+            self._cache.popitem(last=False)
+
+    def _fetch_with_others(self, person: str) -> "asyncio.Future[Box | None]":
+        loop = asyncio.get_running_loop()
+        waiting = self._wanted.get(person)
+        if waiting is None:
+            waiting = self._wanted[person] = loop.create_future()
+        if self._fetching is None:
+            # A context of its own: the batch belongs to no caller, so nobody's deadline or correlation applies to it.
+            self._fetching = loop.create_task(self._fetch_batches(), context=Context())
+        return waiting
+
+    async def _fetch_batches(self) -> None:
+        """Serve everybody who has come by now, and then those who came meanwhile, until nobody is left."""
+        try:
+            while self._wanted:
+                people = list(self._wanted)[:LARGEST_BATCH]
+                batch = {person: self._wanted.pop(person) for person in people}
+                try:
+                    await self._fetch(batch)
+                finally:
+                    for waiting in batch.values():
+                        waiting.cancel()  # no effect on those who have their answer
+        finally:
+            self._fetching = None
+
+    async def _fetch(self, batch: "dict[str, asyncio.Future[Box | None]]") -> None:
+        erasures = self._erasures
+        try:
+            boxes = await self._find_or_make(sorted(batch, key=_place))
+        except Exception as error:
+            for waiting in batch.values():
+                waiting.set_exception(error)
+                waiting.exception()  # seen: a caller who left would otherwise have it logged as lost
+            return
+        for person, waiting in batch.items():
+            if self._erasures == erasures:  # else the answer may be older than an erasure: use it once, keep it not
+                self._remember(person, boxes[person])
+            waiting.set_result(boxes[person])
+
+    async def _find_or_make(self, people: Sequence[str]) -> dict[str, Box | None]:
+        found = await self._find(people)
+        if missing := [person for person in people if person not in found]:
+            await self._make(missing)
+            # Read again: of two makers only the first one's key counts.
+            found |= await self._find(missing)
+        return {person: self._unwrapped(person, found[person]) for person in people}
+
+    async def _find(self, people: Sequence[str]) -> dict[str, str]:
+        rows = await self._database.all(FIND_KEYS, people=[_place(person) for person in people])
+        return {row["person"]: row["wrapped"] for row in rows}
+
+    async def _make(self, people: Sequence[str]) -> None:
+        now = to_micros(self._clock.now())
+        # In the order of their places, so that two batches with the same people do not wait for each other in a ring.
+        made = [(*_place(person), self._wrapped(person), now) for person in people]
+        async with self._database.write(*{place[0] for place in made}) as tx:
+            await tx.run(ADD_KEYS, made=made)
+
+    def _wrapped(self, person: str) -> str:
+        """A new key, wrapped: version, id of the master key, nonce, and the key under AES-256-GCM."""
+        head, nonce = WRAPPED_VERSION + self._key_id, secrets.token_bytes(NONCE_BYTES)
+        sealed = self._wrapping.encrypt(nonce, secrets.token_bytes(KEY_BYTES), _bound_to(head, person, "person key"))
+        return _to_text(head + nonce + sealed)
+
+    def _unwrapped(self, person: str, wrapped: str) -> Box | None:
+        if wrapped == ERASED:
+            return None
+        version, key_id, nonce, rest = _parts(wrapped, 1, KEY_ID_BYTES, NONCE_BYTES)
+        if version != WRAPPED_VERSION or key_id != self._key_id:
+            raise SealBroken("a person's key was wrapped under another master key than this one")
+        try:
+            data_key = self._wrapping.decrypt(nonce, rest, _bound_to(version + key_id, person, "person key"))
+        except InvalidTag as error:
+            raise SealBroken("a person's wrapped key does not open") from error
+        return Box(person=person, data_key=data_key)
+
+
+_UNKNOWN = Box(person="", data_key=bytes(KEY_BYTES))
+"""Stands for a person whom the cache does not know; None stands for one who was erased."""
+
+
+def slot_of_person(*, person: str) -> int:
+    """Where the person's key is kept: with the person's things if it is an id, else by hash."""
+    return slot_of(person) if is_id(person) else slot_of_value(person)
+
+
+def derived_key(*, master: bytes, purpose: str) -> bytes:
+    """A key for one purpose (HKDF-SHA256, RFC 5869): what leaks of it says nothing of the master or the others."""
+    if len(master) != KEY_BYTES:
+        raise ValueError(f"a master key has {KEY_BYTES} bytes, not {len(master)}")
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"hansa 1 {purpose}".encode()).derive(master)
+
+
+def _place(person: str) -> tuple[int, str]:
+    return slot_of_person(person=person), person
+
+
+def _bound_to(head: bytes, person: str, context: str) -> bytes:
+    """What a sealed value is tied to; msgpack, so that no two pairs look alike."""
+    return msgspec.msgpack.encode((head, person, context))
+
+
+def _to_text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _parts(text: str, *sizes: int) -> list[bytes]:
+    """The leading parts of the given sizes, and the rest."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise SealBroken("a sealed value is not base64url") from error
+    # The last character of base64 has spare bits: only one spelling of each value is accepted.
+    if len(data) < sum(sizes) or _to_text(data) != text:
+        raise SealBroken("a sealed value is cut short")
+    parts, position = [], 0
+    for size in sizes:
+        parts.append(data[position : position + size])
+        position += size
+    return [*parts, data[position:]]
+
+
+def master_key(path: Path) -> bytes:
+    """The key in the file, which is made on the first call. Raises MasterKeyInvalid for one that is open or malformed."""
+    with suppress(FileNotFoundError):
+        return _read_key(path)
+    _create_key(path)
+    return _read_key(path)
+
+
+def _read_key(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if mode & _TOO_OPEN:
+            raise MasterKeyInvalid(f"{path} is open to others (mode {mode:04o}): run chmod 600 on it")
+        content = file.read(LARGEST_KEY_FILE_BYTES)
+    if (key := _decoded_key(content.strip())) is None:
+        raise MasterKeyInvalid(f"{path} does not hold {KEY_BYTES} bytes in hexadecimal or base64")
+    return key
+
+
+def _decoded_key(text: bytes) -> bytes | None:
+    with suppress(binascii.Error, ValueError):
+        if len(text) == 2 * KEY_BYTES:
+            return binascii.unhexlify(text)
+        key = base64.b64decode(text.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(text) % 4), validate=True)
+        if len(key) == KEY_BYTES:
+            return key
+    return None
+
+
+def _create_key(path: Path) -> None:
+    """Make the file whole or not at all; if somebody else was faster, theirs is the key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(secrets.token_hex(KEY_BYTES).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)  # unlike a rename, never replaces
+    finally:
+        draft.unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The independent cities of the league: each service keeps its own tables and is asked through its contract only."""

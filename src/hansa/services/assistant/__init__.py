@@ -1,0 +1,1 @@
+"""A room for customer service; nothing is kept here yet."""

@@ -1,0 +1,1 @@
+"""How many pieces there are and where: stock, reservations and the ledger of movements."""

@@ -1,0 +1,1 @@
+"""What people are told: order confirmations by mail."""

@@ -1,0 +1,338 @@
+"""What may be asked of orders, and every way orders may say no."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Protocol
+
+import msgspec
+
+from hansa.kernel.address import Address
+from hansa.kernel.contract import Key, command, query
+from hansa.kernel.errors import BusinessError, Kind
+from hansa.kernel.ids import Id
+from hansa.kernel.money import Currency, Money
+from hansa.kernel.page import CursorInvalid, Limit, Page
+
+MOST_LINES = 100
+Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f<>,;]+@[^@\s\x00-\x1f<>,;]+\.[^@\s\x00-\x1f<>,;]+$")]
+Quantity = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+Status = Literal["pending", "placed", "rejected", "cancelled", "completed"]
+
+
+class NoSuchOrder(BusinessError, code="orders.not_found", kind=Kind.NOT_FOUND):
+    """There is no such order, or it is somebody else's."""
+
+
+class NoSuchCart(BusinessError, code="orders.cart_not_found", kind=Kind.NOT_FOUND):
+    """There is no such cart, or it is somebody else's."""
+
+
+class CartEmpty(BusinessError, code="orders.cart_empty", kind=Kind.INVALID):
+    """There is nothing to order."""
+
+
+class CartOrdered(BusinessError, code="orders.cart_ordered", kind=Kind.CONFLICT):
+    """The cart has become an order already."""
+
+
+class NotForSale(BusinessError, code="orders.not_for_sale", kind=Kind.CONFLICT):
+    """A sku is unknown, archived, or has no price in this currency."""
+
+    sku: str
+    currency: str
+
+
+class OutOfStock(BusinessError, code="inventory.out_of_stock", kind=Kind.CONFLICT):
+    """There are not enough pieces; `left` can still be had."""
+
+    sku: str
+    left: int
+
+
+class QuoteChanged(BusinessError, code="orders.quote_changed", kind=Kind.CONFLICT):
+    """Prices have changed since they were shown; show the new total and ask again."""
+
+    total: Money
+    fingerprint: str
+
+
+class NotDeliverable(BusinessError, code="orders.not_deliverable", kind=Kind.UNPROCESSABLE):
+    """Nothing is delivered there that way."""
+
+    country: str
+
+
+class AddressIncomplete(BusinessError, code="orders.address_incomplete", kind=Kind.INVALID):
+    """The country's addresses need a field that is missing or malformed."""
+
+    field: str
+    pointer: str
+
+
+class NoSuchProvider(BusinessError, code="payments.provider_unknown", kind=Kind.INVALID):
+    """The shop does not take payments through this provider."""
+
+    provider: str
+
+
+class PaymentDeclined(BusinessError, code="payments.declined", kind=Kind.PAYMENT_REQUIRED):
+    """The provider refused; the order is rejected and nothing is held."""
+
+    order_id: str
+    reason: str = ""
+
+
+class OrderConflict(BusinessError, code="orders.conflict", kind=Kind.CONFLICT):
+    """The order's state does not allow this."""
+
+    status: str
+
+
+class TooMany(BusinessError, code="orders.too_many", kind=Kind.CONFLICT):
+    """More pieces than the order has left to fulfil or to return."""
+
+    sku: str
+    left: int
+
+
+class RefundTooLarge(BusinessError, code="payments.refund_too_large", kind=Kind.CONFLICT):
+    """More than what was captured and not yet refunded; `refundable` minor units are left."""
+
+    refundable: int
+
+
+class LineDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """Some pieces of a sku."""
+
+    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    quantity: Quantity
+
+
+class PaymentDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """How the buyer pays: a provider and the token its own form handed out."""
+
+    provider: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """How the goods travel: the code of a shipping option; place and time where the method has them."""
+
+    method: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    location_id: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    slot_id: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+
+
+class OrderDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """What a buyer asks for: a cart or lines, never both. Prices are the server's.
+
+    `quote` is the fingerprint of the quote the buyer was shown; a different one now is QuoteChanged.
+    """
+
+    email: Email
+    shipping_address: Address
+    payment: PaymentDraft
+    cart_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    lines: Annotated[tuple[LineDraft, ...], msgspec.Meta(max_length=MOST_LINES)] | None = None
+    delivery: Delivery | None = None
+    billing_address: Address | None = None
+    currency: Currency | None = None
+    quote: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line with the snapshot of what was sold, and how many pieces are where in their life."""
+
+    sku: str
+    product_id: Id
+    name: str
+    options: dict[str, str]
+    quantity: int
+    unit_price: Money
+    total: Money
+    tax_class: str
+    seller_id: str
+    fulfilled: int = 0
+    returned: int = 0
+    cancelled: int = 0
+
+
+class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
+    """One step from subtotal to total, as the quote explained it (see carts)."""
+
+    kind: str
+    code: str
+    name: str
+    basis: Money
+    rate_ppm: int | None
+    amount: Money
+    included: bool
+    line: str | None
+    source: str
+
+
+class FulfilmentLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Some pieces of an order's line."""
+
+    sku: str
+    quantity: Quantity
+
+
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+    """A parcel and where it can be followed."""
+
+    carrier: Annotated[str, msgspec.Meta(max_length=80)] = ""
+    tracking_number: Annotated[str, msgspec.Meta(max_length=80)] = ""
+
+
+class Fulfilment(msgspec.Struct, frozen=True, kw_only=True):
+    """Pieces that went out together."""
+
+    id: Id
+    location: str
+    method: str
+    state: Literal["shipped", "delivered", "returned"]
+    parcels: tuple[Parcel, ...]
+    lines: tuple[FulfilmentLine, ...]
+    created_at: datetime
+
+
+class OrderPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the payment; sums in minor units of `amount.currency`."""
+
+    provider: str
+    state: str
+    amount: Money
+    authorized: int
+    captured: int
+    refunded: int
+
+
+class OrderRefund(msgspec.Struct, frozen=True, kw_only=True):
+    """Money on its way back, or back."""
+
+    id: Id
+    amount: Money
+    state: str
+    reason: str
+    created_at: datetime
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as its buyer and staff see it.
+
+    `id` of a guest's order bears 80 random bits: possession is the right to it. `total = subtotal + sum of
+    adjustments that are not included`. `next_action` is what the buyer must still do for the payment, if anything.
+    """
+
+    id: str
+    number: str
+    status: Status
+    lines: tuple[OrderLine, ...]
+    subtotal: Money
+    adjustments: tuple[Adjustment, ...]
+    total: Money
+    fulfilments: tuple[Fulfilment, ...]
+    payments: tuple[OrderPayment, ...]
+    refunds: tuple[OrderRefund, ...]
+    currency: Currency
+    locale: str
+    channel: str
+    email: str
+    shipping_address: Address
+    billing_address: Address | None
+    delivery: Delivery
+    reason: str | None
+    """Why a rejected or cancelled order came to that: the code of the error, or who cancelled."""
+    review: str
+    next_action: dict[str, Any] | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class OrderSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """An order in a list: no personal data."""
+
+    id: str
+    number: str
+    status: Status
+    total: Money
+    pieces: int
+    created_at: datetime
+
+
+class FulfilmentDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """Pieces to be sent out; without lines, all that is left."""
+
+    lines: Annotated[tuple[FulfilmentLine, ...], msgspec.Meta(max_length=MOST_LINES)] = ()
+    parcels: Annotated[tuple[Parcel, ...], msgspec.Meta(max_length=50)] = ()
+    location: Annotated[str, msgspec.Meta(max_length=40)] = "main"
+
+
+class RefundDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """Money to be given back: an amount in minor units of the order's currency, or all that is left (None).
+
+    `restock` names pieces that came back and are for sale again.
+    """
+
+    amount: Annotated[int, msgspec.Meta(ge=1, le=10**15)] | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    restock: Annotated[tuple[FulfilmentLine, ...], msgspec.Meta(max_length=MOST_LINES)] = ()
+
+
+PLACE_ERRORS = (
+    NoSuchCart,
+    CartEmpty,
+    CartOrdered,
+    NotForSale,
+    OutOfStock,
+    QuoteChanged,
+    NotDeliverable,
+    AddressIncomplete,
+    NoSuchProvider,
+    PaymentDeclined,
+    OrderConflict,
+)
+
+
+class Orders(Protocol):
+    """Orders. `member` is the asking user's id, None for a guest; staff ask through the methods that say so."""
+
+    @command(errors=PLACE_ERRORS, timeout_ms=20_000)
+    async def place(self, *, key: Key, draft: OrderDraft, member: str | None, locale: str, currency: str) -> Order:
+        """Quote, reserve, charge, record: `placed`, or `pending` where the payment is not certain yet, or an error and
+        nothing held. The same key gives the first answer; the same key for another draft is refused."""
+        ...
+
+    @query(errors=(NoSuchOrder,))
+    async def get(self, *, order: str, member: str | None) -> Order: ...
+
+    @query(errors=(CursorInvalid,))
+    async def list(self, *, member: str, limit: Limit = 20, cursor: str | None = None) -> Page[OrderSummary]:
+        """A member's orders, newest first."""
+        ...
+
+    @command(errors=(NoSuchOrder, OrderConflict), timeout_ms=10_000)
+    async def cancel(self, *, key: Key, order: str, member: str | None) -> Order:
+        """Cancel what is pending or placed and of which nothing was sent: stock and money go back."""
+        ...
+
+    @query(errors=(NoSuchOrder,))
+    async def get_for_staff(self, *, order_id: str) -> Order: ...
+
+    @query(errors=(CursorInvalid,))
+    async def list_for_staff(
+        self, *, status: Status | None = None, limit: Limit = 20, cursor: str | None = None
+    ) -> Page[OrderSummary]:
+        """All orders, newest first."""
+        ...
+
+    @command(errors=(NoSuchOrder, OrderConflict, TooMany), timeout_ms=10_000)
+    async def fulfil(self, *, key: Key, order_id: str, draft: FulfilmentDraft, actor: str) -> Order:
+        """Send pieces out; an order of which everything was sent is completed."""
+        ...
+
+    @command(errors=(NoSuchOrder, OrderConflict, TooMany, RefundTooLarge), timeout_ms=15_000)
+    async def refund(self, *, key: Key, order_id: str, draft: RefundDraft, actor: str) -> Order:
+        """Give money back for a placed or completed order, and pieces to stock."""
+        ...

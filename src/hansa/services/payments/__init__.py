@@ -1,0 +1,1 @@
+"""Money: intents, charges, refunds, and the providers' word on all of them."""

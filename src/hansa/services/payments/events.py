@@ -1,0 +1,39 @@
+"""What has happened to payments. The envelope's aggregate is the order's id."""
+
+from typing import ClassVar
+
+from hansa.kernel.event import Event
+from hansa.kernel.ids import Id
+from hansa.kernel.money import Money
+
+
+class PaymentCaptured(Event, frozen=True, kw_only=True):
+    """The provider has taken the money."""
+
+    type: ClassVar[str] = "payments.payment_captured.v1"
+
+    order_id: Id
+    payment_id: Id
+    amount: Money
+
+
+class PaymentFailed(Event, frozen=True, kw_only=True):
+    """The provider refused, or the authorization was let go; no money is held."""
+
+    type: ClassVar[str] = "payments.payment_failed.v1"
+
+    order_id: Id
+    payment_id: Id
+    reason: str
+
+
+class PaymentRefunded(Event, frozen=True, kw_only=True):
+    """Money was given back; `refunded` is the sum of all refunds so far."""
+
+    type: ClassVar[str] = "payments.payment_refunded.v1"
+
+    order_id: Id
+    payment_id: Id
+    refund_id: Id
+    amount: Money
+    refunded: int

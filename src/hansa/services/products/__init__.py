@@ -1,0 +1,1 @@
+"""What is sold: products, variants, categories, texts, media and append-only prices."""

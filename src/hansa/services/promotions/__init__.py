@@ -1,0 +1,1 @@
+"""A room for promotions and flash sales; nothing is kept here yet."""

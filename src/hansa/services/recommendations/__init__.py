@@ -1,0 +1,1 @@
+"""A room for recommendations; nothing is kept here yet."""

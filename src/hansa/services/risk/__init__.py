@@ -1,0 +1,1 @@
+"""A room for risk control; nothing is kept here yet."""

@@ -1,0 +1,1 @@
+"""A room for search; nothing is kept here yet."""

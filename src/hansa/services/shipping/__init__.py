@@ -1,0 +1,1 @@
+"""How goods reach people, and what that costs: addresses, methods, rates."""

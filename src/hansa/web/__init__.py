@@ -1,0 +1,1 @@
+"""A room for storefront, staff pages and console; nothing is here yet."""

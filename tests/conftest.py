@@ -1,0 +1,75 @@
+"""What all tests share: deterministic Hypothesis, real servers on demand, and no quiet skips where none may be."""
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests import servers
+
+settings.register_profile("hansa", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("hansa")
+
+NO_SKIPS = os.environ.get("HANSA_NO_SKIPS", "") not in ("", "0")
+
+_database_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.PostgresServer]:
+    """One PostgreSQL for the whole run, started when the first test asks for it."""
+    try:
+        server = servers.PostgresServer()
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: servers.PostgresServer) -> Iterator[str]:
+    """The address of a fresh and empty database, which goes with the test."""
+    postgres_server.start()  # a test before this one may have killed it
+    name = f"test_{next(_database_numbers)}"
+    yield postgres_server.create_database(name)
+    postgres_server.start()
+    postgres_server.drop_database(name)
+
+
+class SkipsFail:
+    """Makes a run with a skipped test a failed one, and names the tests."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._note(report)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._note(report)
+
+    def _note(self, report: pytest.CollectReport | pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self.skipped.append(f"{report.nodeid}: {reason}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.skipped:
+            terminalreporter.section("HANSA_NO_SKIPS is set, and yet were skipped", red=True)
+            for line in self.skipped:
+                terminalreporter.line(line)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if NO_SKIPS:
+        config.pluginmanager.register(SkipsFail(), "hansa-skips-fail")

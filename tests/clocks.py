@@ -11,7 +11,7 @@ SETTLING_TURNS = 50
 
 
 class ManualClock:
-    """A `Clock`: `advance` moves it in one jump, `pass_time` moves it from sleeper to sleeper and lets each one work."""
+    """A `Clock`: `advance` moves it in one jump, `pass_time` from sleeper to sleeper and lets each one work."""
 
     def __init__(self, *, start: datetime = START) -> None:
         self._start = start

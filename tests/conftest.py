@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from hansa.platform.telemetry import logs
 from tests import servers
 
+logs.configure(level="WARNING", as_json=True)
 settings.register_profile("hansa", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("hansa")
 

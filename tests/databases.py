@@ -97,6 +97,7 @@ async def open_postgres(
 
 def create_in_sqlite(path: Path, metadata: MetaData) -> None:
     connection = sqlite3.connect(path)
+    connection.execute("BEGIN")  # one wait for the disk, not one per table
     for definition in definitions(metadata, sqlite.dialect()):
         connection.execute(definition)
     connection.commit()

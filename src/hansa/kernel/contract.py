@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 
-from hansa.kernel.errors import BusinessError
+from hansa.kernel.errors import BusinessError, CommandInFlight, IdempotencyKeyReused
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,8 +58,9 @@ def query(*, errors: tuple[type[BusinessError], ...] = (), timeout_ms: int = DEF
 
 
 def command(*, errors: tuple[type[BusinessError], ...] = (), timeout_ms: int = DEFAULT_TIMEOUT_MS) -> Callable[[F], F]:
-    """Mark a method that changes something; it must take `key`."""
-    return _mark(is_command=True, errors=errors, timeout_ms=timeout_ms)
+    """Mark a method that changes something; it must take `key`. Every command may say no to its key, undeclared."""
+    every = tuple(dict.fromkeys((*errors, IdempotencyKeyReused, CommandInFlight)))
+    return _mark(is_command=True, errors=every, timeout_ms=timeout_ms)
 
 
 def _mark(**facts: Any) -> Callable[[F], F]:
@@ -71,7 +72,7 @@ def _mark(**facts: Any) -> Callable[[F], F]:
 
 
 @lru_cache(maxsize=256)
-def methods_of(contract: type) -> dict[str, Method]:
+def methods_of(contract: Any) -> dict[str, Method]:
     """Every method of a contract by name. Raises TypeError for one that is not marked or a command without a key."""
     methods = {}
     for name, function in inspect.getmembers(contract, inspect.isfunction):

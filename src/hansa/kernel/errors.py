@@ -17,7 +17,9 @@ class Kind(StrEnum):
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     PRECONDITION_FAILED = "precondition_failed"
+    PRECONDITION_REQUIRED = "precondition_required"
     TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported"
     UNPROCESSABLE = "unprocessable"
     TOO_MANY = "too_many"
 
@@ -77,6 +79,14 @@ def revive_error(record: ErrorRecord, declared: tuple[type[BusinessError], ...])
         if cls.code == record.code:
             return msgspec.convert(record.fields, cls)
     return Fault(f"undeclared error {record.code}")
+
+
+class IdempotencyKeyReused(BusinessError, code="idempotency.key_reused", kind=Kind.UNPROCESSABLE):
+    """The key was used before with another request; use a fresh key for a new act."""
+
+
+class CommandInFlight(BusinessError, code="idempotency.in_flight", kind=Kind.CONFLICT):
+    """A request with the same key is still being worked on; ask again in a moment."""
 
 
 class Fault(Exception):

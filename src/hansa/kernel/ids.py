@@ -18,8 +18,7 @@ SEQUENCES = 1024
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 LARGEST = 2**63 - 1
 
-type_pattern = r"^[1-9][0-9]{0,18}$"
-Id = Annotated[str, msgspec.Meta(pattern=type_pattern)]
+Id = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,18}$")]
 """A decimal 64-bit identifier, as a string."""
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -91,7 +90,7 @@ def split_name(name: str) -> tuple[str, str] | None:
 
 
 def order_number(identifier: str) -> str:
-    """The identifier as customers see it: Crockford base32 with its check character (modulo 37), in groups of four or five."""
+    """The identifier as customers see it: Crockford base32 in groups, the last character a check (modulo 37)."""
     value = int(identifier)
     text = _base32(value, 13) + _CROCKFORD_CHECK[value % 37]
     return f"{text[:5]}-{text[5:10]}-{text[10:]}"

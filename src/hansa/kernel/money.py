@@ -11,11 +11,12 @@ Minor = Annotated[int, msgspec.Meta(ge=-(10**15), le=10**15)]
 MILLIONTHS = 1_000_000
 """Rates (tax, discount) are integers in parts per million, so that no float comes near a price."""
 
+_WITHOUT_DECIMALS = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV")
+_WITHOUT_DECIMALS_OF_UNIONS = ("XAF", "XOF", "XPF")
+_WITH_THREE_DECIMALS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 _DECIMALS = {
-    **dict.fromkeys(
-        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
-    ),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys((*_WITHOUT_DECIMALS, *_WITHOUT_DECIMALS_OF_UNIONS), 0),
+    **dict.fromkeys(_WITH_THREE_DECIMALS, 3),
 }
 """ISO 4217 list one: currencies whose minor unit is not a hundredth."""
 

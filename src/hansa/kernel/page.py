@@ -36,7 +36,7 @@ def read_cursor(kind: str, cursor: str | None, *types: Any) -> tuple[Any, ...] |
         return None
     try:
         packed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        values: tuple[Any, ...] = msgspec.json.decode(packed, type=tuple[(str, *types)])  # type: ignore[misc]
+        values: tuple[Any, ...] = msgspec.json.decode(packed, type=tuple.__class_getitem__((str, *types)))
     except (msgspec.MsgspecError, binascii.Error, ValueError) as error:
         raise CursorInvalid() from error
     if values[0] != kind:

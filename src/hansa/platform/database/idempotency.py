@@ -16,19 +16,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from hansa.kernel.clock import to_micros
-from hansa.kernel.errors import BusinessError, Kind
+from hansa.kernel.errors import CommandInFlight as CommandInFlight
+from hansa.kernel.errors import IdempotencyKeyReused as IdempotencyKeyReused
 from hansa.platform.database import platform_tables
 from hansa.platform.database.port import Transaction
 
 T = TypeVar("T")
-
-
-class IdempotencyKeyReused(BusinessError, code="idempotency.key_reused", kind=Kind.UNPROCESSABLE):
-    """The key was used before with another request; use a fresh key for a new act."""
-
-
-class CommandInFlight(BusinessError, code="idempotency.in_flight", kind=Kind.CONFLICT):
-    """A request with the same key is still being worked on; ask again in a moment."""
 
 
 def digest(*request: Any) -> str:

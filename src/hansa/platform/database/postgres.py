@@ -1,9 +1,9 @@
 """PostgreSQL: one schema and one role per service, a pool that outlives the server, durable at every commit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 from asyncpg.exceptions import InvalidCachedStatementError, OutdatedSchemaCacheError
@@ -47,7 +47,12 @@ _IN_BROKEN_TRANSACTION = "25P02"
 _CONNECTION_ENDED = ("08", "57P")
 """Classes of errors that end the connection: the network, and a server that stops, crashes or is about to start."""
 
-Connection = PoolConnectionProxy[asyncpg.Record]
+_DRIVER_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+if TYPE_CHECKING:
+    Connection = PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = PoolConnectionProxy
 T = TypeVar("T")
 
 
@@ -124,10 +129,8 @@ class PostgresDatabase(Database):
         pool = self._pool
         if pool is None:
             raise Fault(f"the database {self.name} is closed")
-        try:
+        with _translating(None):
             connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise _translated(error) from error
         try:
             yield connection
         finally:
@@ -175,44 +178,60 @@ async def _leave_as_it_is(_connection: object) -> None:
 
 async def _fetch(connection: Connection, statement: Statement, parameters: dict[str, Any]) -> Sequence[Row]:
     text, values = statement.bind(POSTGRESQL, parameters)
-    try:
+    with _translating(connection):
         return await connection.fetch(text, *values)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _translated(error, connection=connection) from error
 
 
 async def _execute(connection: Connection, text: str) -> None:
-    try:
+    with _translating(connection):
         await connection.execute(text)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _translated(error, connection=connection) from error
 
 
 async def _commit(connection: Connection) -> None:
-    try:
+    if _is_lost(connection):
+        raise StorageBusy("lost the connection before the commit")
+    with _translating(connection, is_commit=True):
         outcome = await connection.execute("COMMIT")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _translated(error, connection=connection, is_commit=True) from error
     if outcome != "COMMIT":  # the server's way of saying that it rolled back
         raise TransactionBroken("a statement failed, so nothing was committed")
 
 
 async def _roll_back(connection: Connection) -> None:
     """Whatever stands in the way of a rollback, ending the connection does the same."""
-    if connection.is_closed():
+    if _is_lost(connection):
         return
     try:
         await connection.execute("ROLLBACK", timeout=ROLLBACK_TIMEOUT_S)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except _DRIVER_ERRORS:
+        _end(connection)
+
+
+def _is_lost(connection: Connection) -> bool:
+    """Whether it has ended; the pool may have noticed first and taken it out of our hands."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
+
+
+def _end(connection: Connection) -> None:
+    if not _is_lost(connection):
         connection.terminate()
 
 
 async def _release(pool: "asyncpg.Pool[asyncpg.Record]", connection: Connection) -> None:
-    """Give a connection back. The pool itself ends one that is not well, which concerns nobody else."""
+    """Give a connection back; the pool itself ends one that is not well.
+
+    Where one has been lost, the idle ones are not to be trusted either: of a server that vanished without a word, each
+    would be noticed only by its own time-out.
+    """
+    is_lost = _is_lost(connection)
     try:
         await pool.release(connection)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return
+    except _DRIVER_ERRORS:
+        is_lost = True
+    if is_lost:
+        await pool.expire_connections()
 
 
 async def _undisturbed(work: Coroutine[Any, Any, T]) -> T:
@@ -230,24 +249,31 @@ async def _undisturbed(work: Coroutine[Any, Any, T]) -> T:
     return result
 
 
-def _translated(
-    error: OSError | asyncpg.PostgresError | asyncpg.InterfaceError,
-    *,
-    connection: Connection | None = None,
-    is_commit: bool = False,
-) -> Exception:
-    """The driver's error in the port's words: no room, and busy; all else stays as it is.
+@contextmanager
+def _translating(connection: Connection | None, *, is_commit: bool = False) -> Iterator[None]:
+    """Put the driver's errors into the port's words: no room, and busy; all else stays as it is.
 
     Once a commit has been sent, a lost connection means that nobody knows; before that, that nothing was kept.
     """
-    state = getattr(error, "sqlstate", None) or ""
-    if state == _OUT_OF_ROOM:
-        return StorageFull(str(error))
-    if state in _BROKEN_OFF or isinstance(error, (InvalidCachedStatementError, OutdatedSchemaCacheError)):
-        return StorageBusy(str(error))
-    if state == _IN_BROKEN_TRANSACTION:
-        return TransactionBroken(str(error))
-    is_lost = isinstance(error, asyncpg.InterfaceError) and connection is not None and connection.is_closed()
-    if is_lost or isinstance(error, OSError) or state.startswith(_CONNECTION_ENDED):
-        return Fault(f"lost the connection while committing: {error}") if is_commit else StorageBusy(str(error))
-    return error
+    try:
+        yield
+    except _DRIVER_ERRORS as error:
+        state = getattr(error, "sqlstate", None) or ""
+        if state == _OUT_OF_ROOM:
+            raise StorageFull(str(error)) from error
+        if state in _BROKEN_OFF or isinstance(error, (InvalidCachedStatementError, OutdatedSchemaCacheError)):
+            raise StorageBusy(str(error)) from error
+        if state == _IN_BROKEN_TRANSACTION:
+            raise TransactionBroken(str(error)) from error
+        if isinstance(error, asyncpg.InternalClientError) and connection is not None:
+            # A server that goes down says so to idle connections too, which confuses the driver before it has noticed.
+            _end(connection)
+        if not (_ends_connection(error) or (connection is not None and _is_lost(connection))):
+            raise
+        if is_commit:
+            raise Fault(f"lost the connection while committing: {error}") from error
+        raise StorageBusy(f"lost the connection: {error}") from error
+
+
+def _ends_connection(error: Exception) -> bool:
+    return isinstance(error, OSError) or (getattr(error, "sqlstate", None) or "").startswith(_CONNECTION_ENDED)

@@ -24,7 +24,7 @@ _OUT_OF_ROOM = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSI
 
 
 class SqliteDatabase(Database):
-    """Statements run inline on the loop (they take microseconds); only the commit waits for the disk, and has a thread."""
+    """Statements run inline on the loop, in microseconds; the commit, which waits for the disk, has a thread."""
 
     def __init__(self, *, name: str, path: Path, clock: Clock, ids: Ids) -> None:
         self.name = name

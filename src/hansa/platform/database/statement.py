@@ -112,6 +112,7 @@ def _encode_set(value: Any) -> Any:
 
 def _column_of(name: str, parameters: dict[str, Any], names: Sequence[str]) -> list[Any]:
     parameter = name.partition(_SEPARATOR)[0]
+    rows = parameters[parameter]
     siblings = [other for other in names if other.startswith(parameter + _SEPARATOR)]
     index = siblings.index(name)
-    return [row[index] if isinstance(row, (list, tuple)) else row for row in parameters[parameter]]
+    return [row[index] if isinstance(row, (list, tuple)) else row for row in rows]

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, NullPool, create_engine, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from hansa.platform.database.migrations import VERSION_TABLE
+from hansa.platform.database.migrations import VERSION_TABLE, versions_in
 from hansa.platform.database.postgres_schema import CONNECT_TIMEOUT_S, create_schema, role_of
 
 LOCK_TIMEOUT_MS = 10_000
@@ -82,6 +82,8 @@ async def _apply_to_postgres(dsn: str, name: str, folder: Path) -> None:
 
 
 def _apply(connection: Connection, folder: Path) -> None:
+    if not versions_in(folder):
+        return
     script = ScriptDirectory(folder, version_locations=[folder])
     context = MigrationContext.configure(
         connection=connection,

@@ -1,1 +1,1 @@
-"""A room for leases: who owns what for a while; nothing is here yet."""
+"""Who owns what for a while: for now, one process the data folder."""

@@ -1,1 +1,1 @@
-"""How events travel: a small port, and an in-process adapter that redelivers, retries and dead-letters as brokers do."""
+"""How events travel: a small port, and an in-process adapter that redelivers and dead-letters as brokers do."""

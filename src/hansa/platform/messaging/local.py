@@ -1,4 +1,4 @@
-"""The bus within one process: retries with backoff and jitter, then parks; can duplicate and reorder to prove consumers.
+"""The bus within one process: retries with backoff and jitter, then parks; can misbehave to prove consumers.
 
 The outbox is its log: `publish` returns once every consumer has the effect committed or the event parked, so a
 process that dies in between publishes again from the outbox, and the inbox makes the repetition harmless.
@@ -96,7 +96,8 @@ class LocalBus:
     async def _park(
         self, consumer: str, subscriber: Subscriber, envelope: Envelope, error: Exception, attempts: int
     ) -> None:
-        log.error("event parked", consumer=consumer, event=envelope.id, type=envelope.type, error=type(error).__name__)
+        kind = type(error).__name__
+        log.error("event parked", consumer=consumer, event_id=envelope.id, type=envelope.type, error=kind)
         await subscriber.park(envelope, error=f"{type(error).__name__}: {error}", attempts=attempts)
 
     def _misbehave(self, envelopes: Sequence[Envelope]) -> list[list[Envelope]]:

@@ -1,1 +1,1 @@
-"""From commit to effect: the relay that publishes committed events, and the inbox that makes each effect happen once."""
+"""From commit to effect: the relay publishes committed events, and the inbox makes each effect happen once."""

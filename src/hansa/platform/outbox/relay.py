@@ -34,6 +34,7 @@ class Relay:
         self._clock = clock
         self._under_way: set[int] = set()
         self._sending: set[asyncio.Task[None]] = set()
+        self._failed = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         database.on_commit_of_events(self._wake.set)
@@ -83,11 +84,18 @@ class Relay:
             task.add_done_callback(self._sending.discard)
         return len(fresh)
 
-    async def drain(self) -> None:
-        """Publish until nothing is left or under way: for orderly stops and for tests."""
-        while await self.look() or self._sending:
+    async def drain(self) -> int:
+        """Publish until nothing is left or a publication fails; returns how many events were found. For orderly stops
+        and for tests."""
+        found = 0
+        failed_before = self._failed
+        while (fresh := await self.look()) or self._sending:
+            found += fresh
             if self._sending:
                 await asyncio.wait(self._sending)
+            if self._failed > failed_before:
+                break
+        return found
 
     async def _send(self, rows: Sequence[Row]) -> None:
         try:
@@ -96,6 +104,9 @@ class Relay:
             async with self._database.write(*{slot for slot, _ in sent}) as tx:
                 await tx.run(REMOVE_EVENTS, rows=sent)
         except Exception:
-            log.exception("events not published; they stay in the outbox", database=self._database.name, count=len(rows))
+            self._failed += 1
+            log.exception(
+                "events not published; they stay in the outbox", database=self._database.name, count=len(rows)
+            )
         finally:
             self._under_way.difference_update(row["event_id"] for row in rows)

@@ -1,4 +1,4 @@
-"""Clients of contracts in the same process, under the rules of the wire: no open transaction, deadlines, declared errors.
+"""Clients in the same process, under the rules of every wire: no open transaction, deadlines, declared errors.
 
 Two wires: `local` passes the call on; `twice` encodes everything and delivers it twice, and so finds what would break
 between processes or is not idempotent.
@@ -63,7 +63,7 @@ def twice(contract: type[C], service: object) -> C:
 def client_of(contract: type[C], invoke: Invoke) -> C:
     """An object with the contract's methods, each under the rules every wire obeys."""
     name = f"{contract.__name__}Client"
-    members = {method.name: _member(method, invoke) for method in methods_of(contract).values()}
+    members = {method.name: _member(method, invoke) for method in methods_of(cast(Any, contract)).values()}
     return cast(C, type(name, (), members)())
 
 

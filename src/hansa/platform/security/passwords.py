@@ -6,7 +6,7 @@ import secrets
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
@@ -94,8 +94,13 @@ class Passwords:
             self._waiting -= 1
         running = asyncio.get_running_loop().run_in_executor(self._pool, work)
         # A caller who gives up does not stop the thread: its place is free only when the hash is done.
-        running.add_done_callback(lambda _: self._free.release())
+        running.add_done_callback(self._done)
         return await asyncio.shield(running)
+
+    def _done(self, running: "asyncio.Future[Any]") -> None:
+        self._free.release()
+        if not running.cancelled():
+            running.exception()  # seen: if the caller gave up, nobody else will look at it
 
 
 def _prepared(password: str) -> bytes:

@@ -143,7 +143,7 @@ class Box:
             return msgspec.msgpack.decode(plain, type=type_)
         except msgspec.MsgspecError:
             # Neither message nor cause is passed on: they may quote what was sealed.
-            raise SealBroken(f"a sealed value in {context} is not a {type_.__name__}") from None
+            raise SealBroken(f"a sealed value in {context} is not a {getattr(type_, '__name__', type_)}") from None
 
 
 class Keyring:
@@ -158,6 +158,7 @@ class Keyring:
         self._clock = clock
         self._wrapping = AESGCM(derived_key(master=master, purpose="person keys"))
         self._lookup = derived_key(master=master, purpose="look-up hashes")
+        self._secrets = derived_key(master=master, purpose="services' secrets")
         self._key_id = derived_key(master=master, purpose="key id")[:KEY_ID_BYTES]
         self._cache_size = cache_size
         self._cache: OrderedDict[str, tuple[float, Box | None]] = OrderedDict()
@@ -190,6 +191,10 @@ class Keyring:
     def lookup_hash(self, *, kind: str, value: str) -> str:
         """A keyed hash to find a value by (an e-mail address) without keeping it; normalise the value first."""
         return _to_text(hmac.digest(self._lookup, msgspec.msgpack.encode((kind, value)), "sha256"))
+
+    def derive(self, *, label: str) -> bytes:
+        """A server secret of 32 bytes for one purpose, the same in every process of the shop: "users.sessions"."""
+        return hmac.digest(self._secrets, label.encode(), "sha256")
 
     def _remembered(self, person: str) -> "Box | None":
         since, box = self._cache.get(person, (0.0, _UNKNOWN))
@@ -231,24 +236,30 @@ class Keyring:
     async def _fetch(self, batch: "dict[str, asyncio.Future[Box | None]]") -> None:
         erasures = self._erasures
         try:
-            boxes = await self._find_or_make(sorted(batch, key=_place))
+            found = await self._find_or_make(sorted(batch, key=_place))
         except Exception as error:
             for waiting in batch.values():
-                waiting.set_exception(error)
-                waiting.exception()  # seen: a caller who left would otherwise have it logged as lost
+                _fail(waiting, error)
             return
         for person, waiting in batch.items():
+            try:
+                box = self._unwrapped(person, found[person])
+            except SealBroken as error:  # a damaged row is the trouble of its person alone
+                _fail(waiting, error)
+                continue
             if self._erasures == erasures:  # else the answer may be older than an erasure: use it once, keep it not
-                self._remember(person, boxes[person])
-            waiting.set_result(boxes[person])
+                self._remember(person, box)
+            waiting.set_result(box)
 
-    async def _find_or_make(self, people: Sequence[str]) -> dict[str, Box | None]:
+    async def _find_or_make(self, people: Sequence[str]) -> dict[str, str]:
         found = await self._find(people)
         if missing := [person for person in people if person not in found]:
             await self._make(missing)
             # Read again: of two makers only the first one's key counts.
             found |= await self._find(missing)
-        return {person: self._unwrapped(person, found[person]) for person in people}
+        if len(found) < len(people):
+            raise Fault("a person's key is gone without a trace; erased ones leave one")
+        return found
 
     async def _find(self, people: Sequence[str]) -> dict[str, str]:
         rows = await self._database.all(FIND_KEYS, people=[_place(person) for person in people])
@@ -296,6 +307,11 @@ def derived_key(*, master: bytes, purpose: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"hansa 1 {purpose}".encode()).derive(master)
 
 
+def _fail(waiting: "asyncio.Future[Box | None]", error: Exception) -> None:
+    waiting.set_exception(error)
+    waiting.exception()  # seen: a caller who left would otherwise have it logged as lost
+
+
 def _place(person: str) -> tuple[int, str]:
     return slot_of_person(person=person), person
 
@@ -326,7 +342,7 @@ def _parts(text: str, *sizes: int) -> list[bytes]:
 
 
 def master_key(path: Path) -> bytes:
-    """The key in the file, which is made on the first call. Raises MasterKeyInvalid for one that is open or malformed."""
+    """The key in the file, which is made by the first call. Raises MasterKeyInvalid if it is malformed or too open."""
     with suppress(FileNotFoundError):
         return _read_key(path)
     _create_key(path)

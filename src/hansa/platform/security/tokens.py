@@ -61,10 +61,11 @@ def _signature(key: bytes, purpose: str, payload: str) -> str:
     return _to_text(hmac.digest(own_key, payload.encode(errors="replace"), "sha256"))
 
 
-def _decoded(payload: str, type_: Any) -> tuple[int, Any]:
+def _decoded(payload: str, type_: type[T]) -> tuple[int, T]:
     try:
         data = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-        decoded: tuple[int, Any] = msgspec.json.decode(data, type=tuple[int, type_])
+        shape: Any = tuple[int, type_]  # type: ignore[valid-type]
+        decoded: tuple[int, T] = msgspec.json.decode(data, type=shape)
         return decoded
     except (msgspec.MsgspecError, binascii.Error, ValueError) as error:
         raise TokenInvalid() from error

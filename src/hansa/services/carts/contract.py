@@ -33,7 +33,7 @@ class CartFull(BusinessError, code="carts.full", kind=Kind.CONFLICT):
 
 
 class NotForSale(BusinessError, code="carts.not_for_sale", kind=Kind.CONFLICT):
-    """The sku is unknown, archived, or has no price in this currency."""
+    """The sku is unknown, archived, has no price in this currency, or is not sold in such a quantity."""
 
     sku: str
     currency: str
@@ -66,7 +66,8 @@ class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
     """One step from the subtotal to the total, explained.
 
     `kind` is tax, shipping or promotion. `rate_ppm` of `basis` gives `amount` where there is a rate. An `included`
-    adjustment says what part of the prices it is and adds nothing. `line` is the sku it belongs to, None for the whole.
+    adjustment says what part of the prices it is and adds nothing: its `basis` is gross, and its amount
+    `basis * rate / (1 + rate)`. `line` is the sku it belongs to, None for the whole.
     """
 
     kind: str
@@ -158,7 +159,7 @@ class Carts(Protocol):
     @command(errors=(NoSuchCart, CartClosed))
     async def claim(self, *, key: Key, cart: str, member: str, locale: str) -> Cart:
         """Give a guest's cart to a member: merged into the member's open one (quantities of the same sku are added, up
-        to the largest), and closed."""
+        to the largest), and closed. A cart that they have claimed before stays as it is."""
         ...
 
     @query(errors=(NoSuchCart, CartClosed))
@@ -177,5 +178,6 @@ class Carts(Protocol):
         delivery: str | None = None,
         price_list: str = MAIN,
     ) -> Quote:
-        """Price a basket. `delivery` is the code of a shipping option; None chooses the cheapest."""
+        """Price a basket; lines of the same sku become one. `delivery` is the code of a shipping option; None chooses
+        the cheapest."""
         ...

@@ -10,6 +10,8 @@ from hansa.kernel.contract import Key, command, query
 from hansa.kernel.errors import BusinessError, Kind
 from hansa.kernel.ids import Id
 
+Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Location = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 OnHand = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 LARGEST_SET = 200
@@ -36,7 +38,7 @@ class BelowReserved(BusinessError, code="inventory.below_reserved", kind=Kind.CO
 
 
 class StockChanged(BusinessError, code="inventory.version_conflict", kind=Kind.PRECONDITION_FAILED):
-    """The stock has changed since it was read."""
+    """The stock has changed since it was read; `version` is the present one, 0 if nothing is known of the sku."""
 
     version: int
 
@@ -50,12 +52,13 @@ class ReservationGone(BusinessError, code="inventory.reservation_gone", kind=Kin
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """Some pieces of a sku."""
 
-    sku: str
+    sku: Sku
     quantity: Quantity
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """The stock of a sku at one location. Always `on_hand = available + reserved`; `sold` counts pieces ever sold."""
+    """The stock of a sku at one location. Always `on_hand = available + reserved`; `sold` counts pieces that were sold
+    and have not come back."""
 
     location: str
     on_hand: int
@@ -65,7 +68,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stock(msgspec.Struct, frozen=True, kw_only=True):
-    """The stock of a sku over all locations; `version` is its ETag."""
+    """The stock of a sku over all locations; `version` is its ETag: it grows with every change at any of them."""
 
     sku: str
     on_hand: int
@@ -109,25 +112,29 @@ class Inventory(Protocol):
     """Stock. Whatever comes twice or at once, no level goes below zero and no piece is promised twice."""
 
     @query(errors=(NoSuchStock,))
-    async def stock(self, *, sku: str) -> Stock: ...
+    async def stock(self, *, sku: Sku) -> Stock: ...
 
     @query()
     async def available(
-        self, *, skus: Annotated[tuple[str, ...], msgspec.Meta(max_length=LARGEST_SET)], locations: tuple[str, ...]
+        self, *, skus: Annotated[tuple[Sku, ...], msgspec.Meta(max_length=LARGEST_SET)], locations: tuple[Location, ...]
     ) -> dict[str, int]:
         """Pieces that can be promised, per sku, summed over the locations; unknown skus have 0."""
         ...
 
     @query(errors=(NoSuchStock,))
-    async def movements(self, *, sku: str) -> tuple[Movement, ...]:
+    async def movements(self, *, sku: Sku) -> tuple[Movement, ...]:
         """The ledger of a sku, oldest first; at most the latest 1,000 lines."""
         ...
 
     @command(errors=(BelowReserved, StockChanged))
     async def set_on_hand(
-        self, *, key: Key, sku: str, on_hand: OnHand, version: int | None, actor: str, location: str = MAIN
+        self, *, key: Key, sku: Sku, on_hand: OnHand, version: int | None, actor: str, location: Location = MAIN
     ) -> Stock:
-        """Say how many pieces there are, as counted; the difference is booked as received or written off."""
+        """Say how many pieces there are, as counted; the difference is booked as received or written off.
+
+        `version` is that of the `Stock` the count is based on: if anything has changed since at any location, the
+        answer is StockChanged. None sets whatever happened since; 0 only what is not there yet.
+        """
         ...
 
     @command(timeout_ms=60_000)
@@ -135,18 +142,23 @@ class Inventory(Protocol):
         self,
         *,
         key: Key,
-        on_hand: Annotated[dict[str, OnHand], msgspec.Meta(max_length=LARGEST_SET)],
+        on_hand: Annotated[dict[Sku, OnHand], msgspec.Meta(max_length=LARGEST_SET)],
         actor: str,
-        location: str = MAIN,
+        location: Location = MAIN,
     ) -> dict[str, str]:
         """As set_on_hand for many skus; answers the codes of the refused ones by sku."""
         ...
 
-    @command(errors=(OutOfStock,))
+    @command(errors=(OutOfStock, ReservationGone))
     async def reserve(
-        self, *, key: Key, order_id: Id, lines: Lines, locations: tuple[str, ...], expires_at: datetime
+        self, *, key: Key, order_id: Id, lines: Lines, locations: tuple[Location, ...], expires_at: datetime
     ) -> Reservation:
-        """Hold all lines for an order, or none. A refusal is remembered: the order never gets pieces later."""
+        """Hold all lines for an order, or none. The order's id is the true key: asked again, the first answer is given.
+
+        A refusal is remembered: the order never gets pieces later. Neither does one whose pieces were released, were it
+        before they were ever reserved: that is ReservationGone. Locations are in the order of preference: a sku comes
+        whole from the first that has enough of it, else from several.
+        """
         ...
 
     @command(errors=(ReservationGone,))
@@ -166,7 +178,7 @@ class Inventory(Protocol):
 
     @command()
     async def record_sale(
-        self, *, key: Key, receipt: str, sku: str, quantity: Quantity, location: str, actor: str
+        self, *, key: Key, receipt: str, sku: Sku, quantity: Quantity, location: Location, actor: str
     ) -> Stock:
         """A till's fact: never refused. What was not there is booked as a received difference first."""
         ...

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
-from hansa.kernel.address import Address
+from hansa.kernel.address import Address, Email
 from hansa.kernel.contract import Key, command, query
 from hansa.kernel.errors import BusinessError, Kind
 from hansa.kernel.ids import Id
@@ -13,7 +13,6 @@ from hansa.kernel.money import Currency, Money
 from hansa.kernel.page import CursorInvalid, Limit, Page
 
 MOST_LINES = 100
-Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f<>,;]+@[^@\s\x00-\x1f<>,;]+\.[^@\s\x00-\x1f<>,;]+$")]
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Status = Literal["pending", "placed", "rejected", "cancelled", "completed"]
 
@@ -24,6 +23,13 @@ class NoSuchOrder(BusinessError, code="orders.not_found", kind=Kind.NOT_FOUND):
 
 class NoSuchCart(BusinessError, code="orders.cart_not_found", kind=Kind.NOT_FOUND):
     """There is no such cart, or it is somebody else's."""
+
+
+class InvalidDraft(BusinessError, code="orders.draft_invalid", kind=Kind.INVALID):
+    """The draft contradicts itself; `pointer` names the part and `detail` says why."""
+
+    pointer: str
+    detail: str
 
 
 class CartEmpty(BusinessError, code="orders.cart_empty", kind=Kind.INVALID):
@@ -139,6 +145,29 @@ class OrderDraft(msgspec.Struct, frozen=True, kw_only=True):
     quote: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
+CONTACT_CONTEXT = "orders.contact"
+"""The context under which a `Contact` is sealed (see security.sealing)."""
+BLANK = "-"
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom an order belongs to and where it goes: never at rest or under way but sealed under the order's person.
+
+    `order` is what its owner calls the order: the id, and for a guest the secret too.
+    """
+
+    order: str
+    email: str
+    shipping_address: Address
+    billing_address: Address | None = None
+
+    @classmethod
+    def erased(cls, *, order: str, country: str) -> "Contact":
+        """What stands where the person has been erased, or is nobody's business."""
+        blank = Address(name=BLANK, line1=BLANK, city=BLANK, country=country)
+        return cls(order=order, email=BLANK, shipping_address=blank)
+
+
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line with the snapshot of what was sold, and how many pieces are where in their life."""
 
@@ -220,8 +249,9 @@ class OrderRefund(msgspec.Struct, frozen=True, kw_only=True):
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order as its buyer and staff see it.
 
-    `id` of a guest's order bears 80 random bits: possession is the right to it. `total = subtotal + sum of
-    adjustments that are not included`. `next_action` is what the buyer must still do for the payment, if anything.
+    `id` of a guest's order bears 80 random bits: possession is the right to it, so staff are shown the bare id.
+    `total = subtotal + sum of adjustments that are not included`. `next_action` is what the buyer must still do for the
+    payment, if anything. Of a person who has been erased only the country is left, and dashes.
     """
 
     id: str
@@ -281,6 +311,7 @@ class RefundDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PLACE_ERRORS = (
+    InvalidDraft,
     NoSuchCart,
     CartEmpty,
     CartOrdered,
@@ -315,6 +346,11 @@ class Orders(Protocol):
     @command(errors=(NoSuchOrder, OrderConflict), timeout_ms=10_000)
     async def cancel(self, *, key: Key, order: str, member: str | None) -> Order:
         """Cancel what is pending or placed and of which nothing was sent: stock and money go back."""
+        ...
+
+    @command(errors=(NoSuchOrder, OrderConflict), timeout_ms=10_000)
+    async def cancel_for_staff(self, *, key: Key, order_id: str, actor: str) -> Order:
+        """As cancel, for anybody's order; leaves an audit row."""
         ...
 
     @query(errors=(NoSuchOrder,))

@@ -44,6 +44,12 @@ class RefundTooLarge(BusinessError, code="payments.refund_too_large", kind=Kind.
     refundable: int
 
 
+class RefundInvalid(BusinessError, code="payments.refund_invalid", kind=Kind.UNPROCESSABLE):
+    """Not an amount that could ever be given back: nothing, less than nothing, or in another currency."""
+
+    reason: str
+
+
 class WebhookRefused(BusinessError, code="payments.webhook_refused", kind=Kind.UNAUTHENTICATED):
     """The message is not signed by the provider, or is too old."""
 
@@ -59,7 +65,10 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment of an order. `authorized`, `captured` and `refunded` are minor units of `amount.currency`."""
+    """A payment of an order. `authorized`, `captured` and `refunded` are minor units of `amount.currency`.
+
+    `authorized` is what is held and not yet captured; `refunded` counts what has been given back, not what is pending.
+    """
 
     id: Id
     order_id: Id
@@ -91,11 +100,13 @@ class Payments(Protocol):
         ...
 
     @command(errors=(NoSuchPayment, PaymentConflict), timeout_ms=8_000)
-    async def capture(self, *, key: Key, order_id: Id) -> Payment: ...
+    async def capture(self, *, key: Key, order_id: Id) -> Payment:
+        """Take what is held. PaymentConflict if nothing is, or the order is closed; a fault if the provider is silent."""
+        ...
 
     @command(errors=(NoSuchPayment, PaymentConflict), timeout_ms=8_000)
     async def void(self, *, key: Key, order_id: Id) -> Payment:
-        """Let an authorization go; a captured payment must be refunded instead."""
+        """Let an authorization go; a captured payment must be refunded instead. A fault if the provider is silent."""
         ...
 
     @query(errors=(NoSuchPayment,))
@@ -106,9 +117,12 @@ class Payments(Protocol):
         """Whether payments go through this provider: asked before an order is made."""
         ...
 
-    @command(errors=(NoSuchPayment, RefundTooLarge), timeout_ms=8_000)
+    @command(errors=(NoSuchPayment, RefundTooLarge, RefundInvalid), timeout_ms=8_000)
     async def refund(self, *, key: Key, order_id: Id, amount: Money | None, reason: str) -> Refund:
-        """Give money back: an amount, or all that is left (None). The same key refunds once."""
+        """Give money back: an amount, or all that is left (None). The same key refunds once, and is refused once.
+
+        Answers `refunded`, or `pending` when the provider has not said yet; it is then tried again until it has.
+        """
         ...
 
     @command(errors=(NoSuchProvider, WebhookRefused))

@@ -7,6 +7,16 @@ from hansa.kernel.ids import Id
 from hansa.kernel.money import Money
 
 
+class PaymentAuthorized(Event, frozen=True, kw_only=True):
+    """The provider holds the money, for a payment in two steps."""
+
+    type: ClassVar[str] = "payments.payment_authorized.v1"
+
+    order_id: Id
+    payment_id: Id
+    amount: Money
+
+
 class PaymentCaptured(Event, frozen=True, kw_only=True):
     """The provider has taken the money."""
 

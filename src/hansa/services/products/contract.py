@@ -14,11 +14,16 @@ from hansa.kernel.page import CursorInvalid, Limit, Page
 
 Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/#-]*$")]
 Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-Locale = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Locale = Annotated[str, msgspec.Meta(max_length=35, pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Grams = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
 Millimetres = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-AttributeValue = Annotated[str, msgspec.Meta(max_length=2000)] | bool | int | float
+AttributeValue = (
+    Annotated[str, msgspec.Meta(max_length=2000)]
+    | bool
+    | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+    | float
+)
 
 LARGEST_SET = 200
 """Most skus or products in one call."""
@@ -46,6 +51,12 @@ class SkuTaken(BusinessError, code="products.sku_taken", kind=Kind.CONFLICT):
     """Another product has this sku."""
 
     sku: str
+
+
+class DraftInvalid(BusinessError, code="products.draft_invalid", kind=Kind.UNPROCESSABLE):
+    """The draft contradicts itself; `reason` says how, in English."""
+
+    reason: str
 
 
 class ProductChanged(BusinessError, code="products.version_conflict", kind=Kind.PRECONDITION_FAILED):
@@ -129,7 +140,7 @@ class PriceDraft(msgspec.Struct, frozen=True, kw_only=True):
     amount: Annotated[int, msgspec.Meta(ge=0, le=10**12)]
     currency: Currency
     tax_included: bool = False
-    price_list: str = MAIN
+    price_list: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = MAIN
     minimum_quantity: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
     valid_from: datetime | None = None
     valid_to: datetime | None = None
@@ -185,12 +196,16 @@ class ProductDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProductPatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What staff change of a product; what is absent stays. `variants` are added or replaced by sku, never removed."""
+    """What staff change of a product; what is absent stays.
+
+    `texts` are added or replaced by language and `variants` by sku, never removed; a variant without prices keeps
+    those it has. All else is replaced whole.
+    """
 
     texts: dict[Locale, Text] | msgspec.UnsetType = msgspec.UNSET
     variants: Annotated[tuple[VariantDraft, ...], msgspec.Meta(max_length=200)] | msgspec.UnsetType = msgspec.UNSET
     category: Annotated[tuple[CategoryDraft, ...], msgspec.Meta(max_length=6)] | msgspec.UnsetType = msgspec.UNSET
-    brand: Annotated[str, msgspec.Meta(max_length=200)] | None | msgspec.UnsetType = msgspec.UNSET
+    brand: Annotated[str, msgspec.Meta(max_length=200)] | msgspec.UnsetType | None = msgspec.UNSET
     images: Annotated[tuple[ImageDraft, ...], msgspec.Meta(max_length=50)] | msgspec.UnsetType = msgspec.UNSET
     attributes: dict[str, AttributeValue] | msgspec.UnsetType = msgspec.UNSET
     status: Literal["active", "archived"] | msgspec.UnsetType = msgspec.UNSET
@@ -246,9 +261,7 @@ class Products(Protocol):
         ...
 
     @query()
-    async def offers(
-        self, *, skus: Skus, locale: str, currency: str, price_list: str = MAIN
-    ) -> tuple[Offer, ...]:
+    async def offers(self, *, skus: Skus, locale: str, currency: str, price_list: str = MAIN) -> tuple[Offer, ...]:
         """The present offers of skus, for a quantity of one; skus not for sale in the currency are left out."""
         ...
 
@@ -257,12 +270,12 @@ class Products(Protocol):
         """A whole product, for staff."""
         ...
 
-    @command(errors=(SlugTaken, SkuTaken))
+    @command(errors=(SlugTaken, SkuTaken, DraftInvalid))
     async def create(self, *, key: Key, draft: ProductDraft, actor: str) -> ProductRecord:
         """Make a product; the same key makes it once."""
         ...
 
-    @command(errors=(NoSuchProduct, ProductChanged, SkuTaken))
+    @command(errors=(NoSuchProduct, ProductChanged, SkuTaken, DraftInvalid))
     async def change(
         self, *, key: Key, product_id: str, patch: ProductPatch, version: int | None, actor: str
     ) -> ProductRecord:
@@ -271,5 +284,9 @@ class Products(Protocol):
 
     @command(timeout_ms=60_000)
     async def put_many(self, *, key: Key, drafts: Drafts, actor: str) -> PutReport:
-        """Create or bring up to date, by slug; drafts that say nothing new change nothing. Atomic per draft."""
+        """Create or bring up to date, by slug; drafts that say nothing new change nothing. Atomic per draft.
+
+        Variants that a draft no longer has are taken off sale; prices it no longer has stay as they are. Of several
+        drafts with one slug the last counts; of several that want one sku, the first gets it.
+        """
         ...

@@ -15,3 +15,13 @@ class ProductPut(Event, frozen=True, kw_only=True):
     slug: str
     skus: tuple[str, ...]
     is_active: bool
+
+
+class VariantAvailabilityChanged(Event, frozen=True, kw_only=True):
+    """What products say of `available` has changed; `version` of the envelope counts these changes per sku."""
+
+    type: ClassVar[str] = "products.variant_availability_changed.v1"
+
+    product_id: Id
+    sku: str
+    is_available: bool

@@ -5,18 +5,22 @@ from typing import Annotated, Protocol
 
 import msgspec
 
+from hansa.kernel.address import Email
 from hansa.kernel.contract import Key, command, query
 from hansa.kernel.errors import BusinessError, Kind
 from hansa.kernel.ids import Id
 from hansa.kernel.principal import Principal
 
-Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f<>,;]+@[^@\s\x00-\x1f<>,;]+\.[^@\s\x00-\x1f<>,;]+$")]
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=256)]
 PersonName = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class EmailTaken(BusinessError, code="users.email_taken", kind=Kind.CONFLICT):
     """There is an account with this e-mail address."""
+
+
+class PasswordUnfit(BusinessError, code="users.password_unfit", kind=Kind.INVALID):
+    """A password has 8 to 256 characters and is not the e-mail address."""
 
 
 class WrongCredentials(BusinessError, code="users.wrong_credentials", kind=Kind.UNAUTHENTICATED):
@@ -65,16 +69,17 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 class Users(Protocol):
     """Accounts and sessions. Personal data leaves only towards its owner."""
 
-    @command(errors=(EmailTaken, TooBusy), timeout_ms=10_000)
+    @command(errors=(EmailTaken, PasswordUnfit, TooBusy), timeout_ms=10_000)
     async def register(
         self, *, key: Key, email: Email, password: Password, name: PersonName = "", locale: str = "en"
     ) -> User:
-        """Make a customer's account; the same key makes it once."""
+        """Make a customer's account; the same key with the same password makes it once."""
         ...
 
     @command(errors=(WrongCredentials, TooManyAttempts, TooBusy), timeout_ms=10_000)
     async def sign_in(self, *, key: Key, email: Email, password: str, remote: str) -> Session:
-        """Open a session. Failures are counted per address and per remote, and throttled alike for unknown accounts."""
+        """Open a session; the same key gives the same one, though the password is checked each time. Failures are
+        counted per address and per remote, and throttled alike for unknown accounts."""
         ...
 
     @command()
@@ -90,8 +95,9 @@ class Users(Protocol):
     @query(errors=(NoSuchUser,))
     async def get(self, *, user_id: str) -> User: ...
 
-    @command(timeout_ms=10_000)
+    @command(errors=(PasswordUnfit, NoSuchUser, TooBusy), timeout_ms=10_000)
     async def put_staff(self, *, key: Key, email: Email, password: Password, name: PersonName = "Staff") -> User:
-        """Make sure that a staff account exists; its password becomes the one given.
-        """
+        """Make sure that a staff account exists; its name and password become the ones given. A customer with this
+        address becomes staff as well. Another password ends the account's sessions. NoSuchUser: the person was
+        erased."""
         ...

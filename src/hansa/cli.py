@@ -1,0 +1,246 @@
+"""The `hansa` command."""
+
+import argparse
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import uvloop
+
+from hansa import demo
+from hansa.compose import STORED, Shop, compose, migrate_all
+from hansa.imports import NotImportable, import_products
+from hansa.imports.report import report_beside
+from hansa.platform.database.migrations import NewerData
+from hansa.platform.http.serve import AddressInUse, HttpServer, check_free, free_port, until_told_to_stop
+from hansa.platform.leases.folder import FolderOwned, OwnedFolder, Owner, find_owner, own
+from hansa.platform.rpc.remote import create_rpc_app, remote
+from hansa.platform.telemetry import logs
+from hansa.services.inventory.contract import Inventory
+from hansa.services.products.contract import Products
+from hansa.services.users.contract import Users
+from hansa.settings import Settings, SettingsInvalid, read_settings
+
+STAFF_EMAIL = "staff@example.com"
+DEMO_NOTE = "demo.json"
+OWNER_LOOKS = 20
+OWNER_LOOK_S = 0.25
+
+
+class DemoNote(msgspec.Struct, frozen=True, kw_only=True):
+    """What the demo has set up already: kept in the data folder."""
+
+    staff_email: str
+    catalogue: bool
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        settings = read_settings()
+        logs.configure(level=settings.log_level, as_json=settings.log_json)
+        return int(_run(options.act(settings, options)))
+    except (SettingsInvalid, AddressInUse, FolderOwned, Refusal) as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+
+
+class Refusal(Exception):
+    """A command cannot do what it was asked to; the text says why, for people."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hansa", description="An online shop, from a laptop to a cluster.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="serve a shop with demo data")
+    demo.set_defaults(act=_demo)
+    serve = commands.add_parser("serve", help="serve the shop in the data folder")
+    serve.set_defaults(act=_serve)
+    migrate = commands.add_parser("migrate", help="bring the databases up to this version")
+    migrate.set_defaults(act=_migrate)
+    imports = commands.add_parser("import", help="import data, also while the shop is serving")
+    kinds = imports.add_subparsers(required=True, metavar="KIND")
+    products = kinds.add_parser("products", help="products from CSV, JSON Lines or Icecat (see docs/import.md)")
+    products.add_argument("file", type=Path)
+    products.add_argument("--format", choices=("auto", "icecat"), default="auto")
+    products.add_argument("--report", type=Path, default=None, help="where bad rows are reported (CSV)")
+    products.add_argument("--stock", type=int, default=100, help="pieces per sku for Icecat, which has no stock")
+    products.set_defaults(act=_import_products)
+    migration = commands.add_parser("migration", help="write the next migration of a service (for developers)")
+    migration.add_argument("service")
+    migration.add_argument("words", help="what it does, such as `add gift wrap`")
+    migration.set_defaults(act=_migration)
+    return parser
+
+
+def _run(act: Coroutine[Any, Any, int]) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(act)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _complain(text: str) -> int:
+    print(f"hansa: {text}", file=sys.stderr, flush=True)
+    return 2
+
+
+@asynccontextmanager
+async def _owned_shop(settings: Settings) -> AsyncIterator[tuple[Shop, OwnedFolder]]:
+    """The shop on the data folder, which nobody else owns meanwhile; its databases are up to date."""
+    owned = own(settings.folder)
+    try:
+        try:
+            await migrate_all(settings)
+        except NewerData as error:
+            raise Refusal(str(error)) from None
+        shop = await compose(settings)
+        try:
+            yield shop, owned
+        finally:
+            await shop.close()
+    finally:
+        owned.release()
+
+
+async def _demo(settings: Settings, options: argparse.Namespace) -> int:
+    check_free(settings.host, settings.port)
+    _say("Hansa is setting up its databases …" if not settings.folder.exists() else "Hansa is starting …")
+    async with _owned_shop(settings) as (shop, owned):
+        await _prepare_demo(shop)
+        return await _serve_until_stopped(shop, owned)
+
+
+async def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    check_free(settings.host, settings.port)
+    async with _owned_shop(settings) as (shop, owned):
+        if settings.staff_email and settings.staff_password:
+            await _put_staff(shop, settings.staff_email, settings.staff_password)
+        return await _serve_until_stopped(shop, owned)
+
+
+async def _prepare_demo(shop: Shop) -> None:
+    """A staff account and a small catalogue, made once; what was done is noted after it was done."""
+    note_file = shop.settings.folder / DEMO_NOTE
+    note = msgspec.json.decode(note_file.read_bytes(), type=DemoNote) if note_file.exists() else None
+    if note is None or not note.catalogue:
+        await demo.load(products=shop.client(Products), inventory=shop.client(Inventory))
+    email = shop.settings.staff_email or (note.staff_email if note else STAFF_EMAIL)
+    password = shop.settings.staff_password
+    if password:
+        _say(f"Staff login: {email} (password from HANSA_STAFF_PASSWORD)")
+    elif note is None or note.staff_email != email:
+        password = secrets.token_urlsafe(12)
+        _say(f"Staff login: {email}  password: {password}  (shown this once)")
+    else:
+        _say(f"Staff login: {email} (password as printed at the first start)")
+    if password:
+        await _put_staff(shop, email, password)
+    done = DemoNote(staff_email=email, catalogue=True)
+    if done != note:
+        note_file.write_bytes(msgspec.json.encode(done))
+
+
+async def _put_staff(shop: Shop, email: str, password: str) -> None:
+    await shop.client(Users).put_staff(key=f"staff {shop.ids.token()}", email=email, password=password)
+
+
+async def _serve_until_stopped(shop: Shop, owned: OwnedFolder) -> int:
+    settings = shop.settings
+    control = Owner(process=os.getpid(), address=f"http://127.0.0.1:{free_port()}", token=shop.ids.token())
+    servers = [
+        HttpServer(
+            create_rpc_app(shop.clients, token=control.token),
+            host="127.0.0.1",
+            port=int(control.address.rpartition(":")[2]),
+        ),
+        HttpServer(shop.app, host=settings.host, port=settings.port),
+    ]
+    for server in servers:
+        await server.start()
+    shop.start()
+    owned.announce(control)
+    _say(f"Hansa is open at http://{settings.host}:{settings.port}  (API: /docs, stop with Ctrl-C)")
+    await until_told_to_stop()
+    _say("Hansa is closing …")
+    for server in servers:
+        await server.close()
+    return 0
+
+
+async def _migrate(settings: Settings, options: argparse.Namespace) -> int:
+    async with _owned_shop(settings):
+        _say("All databases are up to date.")
+    return 0
+
+
+async def _import_products(settings: Settings, options: argparse.Namespace) -> int:
+    """Through the process that owns the data folder, or on the folder itself when nobody does."""
+    if not options.file.is_file():
+        raise Refusal(f"{options.file} is not a file")
+    try:
+        async with _owned_shop(settings) as (shop, _):
+            outcome = await _import(shop.client(Products), shop.client(Inventory), options)
+            await shop.settle()
+    except FolderOwned:
+        owner = await _reachable_owner(settings)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
+            far = partial(remote, session=session, address=owner.address, token=owner.token)
+            outcome = await _import(far(Products), far(Inventory), options)
+    return outcome
+
+
+async def _import(products: Products, inventory: Inventory, options: argparse.Namespace) -> int:
+    """0, or 1 when not a single row was good."""
+    try:
+        summary = await import_products(
+            file=options.file,
+            products=products,
+            inventory=inventory,
+            format=options.format,
+            stock=options.stock,
+            report=options.report,
+        )
+    except NotImportable as error:
+        raise Refusal(str(error)) from None
+    _say(summary.text)
+    if summary.refused or summary.stock_refused:
+        _say(f"What was refused, and why: {options.report or report_beside(options.file)}")
+    return 0 if summary.rows > summary.refused or not summary.rows else 1
+
+
+async def _reachable_owner(settings: Settings) -> Owner:
+    """Who owns the folder, when it has just begun to serve and not yet said where."""
+    for _ in range(OWNER_LOOKS):
+        if (owner := find_owner(settings.folder)) is not None:
+            return owner
+        await asyncio.sleep(OWNER_LOOK_S)
+    raise Refusal(f"{settings.folder} is in use by a Hansa process that cannot be reached; try again in a moment")
+
+
+async def _migration(settings: Settings, options: argparse.Namespace) -> int:
+    from hansa.platform.database.autogeneration import generate
+
+    stored = {stored.name: stored for stored in STORED}.get(options.service)
+    if stored is None:
+        raise Refusal(f"there is no service {options.service}")
+    written = generate(
+        name=stored.name, folder=stored.folder / "migrations", metadata=stored.metadata, words=options.words
+    )
+    _say(str(written) if written else "Tables and migrations agree: nothing to write.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

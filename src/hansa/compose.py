@@ -1,0 +1,283 @@
+"""The only module that knows every service and every adapter: from settings to a running shop."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy import MetaData
+from starlette.types import ASGIApp
+
+from hansa.kernel.clock import Clock, SystemClock
+from hansa.kernel.ids import Ids
+from hansa.platform.database.migrations import migrate
+from hansa.platform.database.platform_tables import OUTBOX_AGE
+from hansa.platform.database.port import Database
+from hansa.platform.database.sqlite import SqliteDatabase
+from hansa.platform.http.app import Surroundings, create_app
+from hansa.platform.jobs.periodic import Job, Jobs
+from hansa.platform.mail.folder import FolderMailer
+from hansa.platform.mail.port import Mailer
+from hansa.platform.mail.smtp import Security, SmtpMailer, SmtpSettings
+from hansa.platform.manifest import Manifest, Parts
+from hansa.platform.messaging.local import LocalBus, Mischief
+from hansa.platform.outbox.backlog import LOOK_EVERY_S, Backlog
+from hansa.platform.outbox.inbox import Inbox, forget
+from hansa.platform.outbox.relay import Relay
+from hansa.platform.providers.payments import PaymentProvider
+from hansa.platform.providers.sandbox import SandboxProvider
+from hansa.platform.rpc.local import local
+from hansa.platform.security import sealing
+from hansa.platform.security.passwords import Passwords
+from hansa.platform.security.sealing import Keyring, derived_key, master_key
+from hansa.platform.telemetry.metrics import Gauges, RequestMetrics
+from hansa.services.carts.manifest import MANIFEST as CARTS
+from hansa.services.inventory.manifest import MANIFEST as INVENTORY
+from hansa.services.notifications.manifest import MANIFEST as NOTIFICATIONS
+from hansa.services.orders.manifest import MANIFEST as ORDERS
+from hansa.services.payments.manifest import MANIFEST as PAYMENTS
+from hansa.services.products.manifest import MANIFEST as PRODUCTS
+from hansa.services.shipping.manifest import MANIFEST as SHIPPING
+from hansa.services.users.contract import Users
+from hansa.services.users.manifest import MANIFEST as USERS
+from hansa.settings import Settings, SettingsInvalid
+
+MANIFESTS: tuple[Manifest, ...] = (PRODUCTS, USERS, INVENTORY, SHIPPING, PAYMENTS, CARTS, ORDERS, NOTIFICATIONS)
+"""In the order of dependence: whoever is asked stands before who asks."""
+FORGET_EVERY_S = 3600.0
+Wire = Callable[[type, Any], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """Something that keeps tables: a service, or the keyring."""
+
+    name: str
+    metadata: MetaData
+    folder: Path
+
+
+KEYRING = Stored(name="keyring", metadata=sealing.METADATA, folder=Path(sealing.__file__).parent)
+STORED: tuple[Stored, ...] = (
+    KEYRING,
+    *(Stored(name=manifest.name, metadata=manifest.metadata, folder=manifest.folder) for manifest in MANIFESTS),
+)
+
+
+@dataclass(kw_only=True)
+class Shop:
+    """A composed shop. Opened, its relays and jobs run; `app` answers HTTP."""
+
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    databases: dict[str, Database]
+    services: dict[str, Any] = field(default_factory=dict)
+    clients: dict[type, Any] = field(default_factory=dict)
+    relays: list[Relay] = field(default_factory=list)
+    jobs: Jobs
+    jobs_of: dict[str, Sequence[Job]] = field(default_factory=dict)
+    providers: Mapping[str, PaymentProvider]
+    metrics: RequestMetrics
+    app: ASGIApp = field(init=False)
+    closing: list[Callable[[], Any]] = field(default_factory=list)
+
+    def client(self, contract: type) -> Any:
+        return self.clients[contract]
+
+    def start(self) -> None:
+        """Let the relays and jobs work by themselves."""
+        for relay in self.relays:
+            relay.start()
+        for jobs in self.jobs_of.values():
+            self.jobs.start(jobs)
+
+    async def settle(self, *, rounds: int = 10) -> None:
+        """Run every job and publish every event until nothing is left to publish: for tests and orderly stops."""
+        for _ in range(rounds):
+            for jobs in self.jobs_of.values():
+                for job in jobs:
+                    await job.run()
+            sent = 0
+            for relay in self.relays:
+                sent += await relay.drain()
+            if not sent:
+                return
+
+    async def close(self) -> None:
+        await self.jobs.close()
+        for relay in self.relays:
+            await relay.close()
+        for close in self.closing:
+            outcome = close()
+            if outcome is not None:
+                await outcome
+        for database in self.databases.values():
+            await database.close()
+
+
+async def migrate_all(settings: Settings) -> None:
+    """Bring every database up to this version. Raises NewerData before anything is touched by an older one."""
+    for stored in STORED:
+        await migrate(target=_target(settings, stored.name), name=stored.name, folder=stored.folder / "migrations")
+
+
+async def compose(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    chance: random.Random | None = None,
+    wire: Wire = local,
+    mischief: Mischief | None = None,
+    providers: Mapping[str, PaymentProvider] | None = None,
+    passwords: Passwords | None = None,
+) -> Shop:
+    """Build the shop on its migrated databases. What is given replaces what the settings would choose."""
+    clock = clock or SystemClock()
+    chance = chance or random.SystemRandom()
+    ids = Ids(clock=clock)
+    master = master_key(settings.folder / "master.key")
+    databases = {stored.name: _database(settings, stored.name, clock, ids) for stored in STORED}
+    for database in databases.values():
+        await database.open()
+    shop = Shop(
+        settings=settings,
+        clock=clock,
+        ids=ids,
+        databases=databases,
+        jobs=Jobs(clock=clock, chance=chance),
+        providers=_providers(settings, master, clock) if providers is None else providers,
+        metrics=RequestMetrics(clock=clock, registry=(registry := CollectorRegistry())),
+    )
+    keyring = Keyring(database=databases[KEYRING.name], master=master, clock=clock)
+    passwords = passwords or Passwords()
+    mailer = _mailer(settings, clock)
+    bus = LocalBus(clock=clock, chance=chance, mischief=mischief)
+    for manifest in MANIFESTS:
+        parts = Parts(
+            database=databases[manifest.name],
+            clock=clock,
+            ids=ids,
+            channel=settings.channel,
+            keyring=keyring,
+            passwords=passwords,
+            mailer=mailer,
+            clients={contract: shop.clients[contract] for contract in manifest.uses},
+            adapters={"payment_providers": shop.providers},
+        )
+        _add(shop, manifest, parts, wire, bus)
+    for provider in shop.providers.values():
+        shop.jobs_of[f"provider {provider.name}"] = provider.jobs()
+    _observe(shop, registry)
+    shop.app = _app(shop)
+    shop.closing += [passwords.close, bus.close, *(provider.close for provider in shop.providers.values())]
+    return shop
+
+
+def _add(shop: Shop, manifest: Manifest, parts: Parts, wire: Wire, bus: LocalBus) -> None:
+    service = manifest.build(parts)
+    shop.services[manifest.name] = service
+    if manifest.contract is not None:
+        shop.clients[manifest.contract] = wire(manifest.contract, service)
+    for consumer in manifest.consumers(service):
+        inbox = Inbox(database=parts.database, consumer=consumer, clock=shop.clock)
+        bus.subscribe(consumer=consumer.name, type=consumer.hears.type, subscriber=inbox)
+    shop.relays.append(Relay(database=parts.database, bus=bus, clock=shop.clock))
+    tidy = Job(name=f"{manifest.name}.forget", every_s=FORGET_EVERY_S, run=lambda: forget(parts.database, shop.clock))
+    shop.jobs_of[manifest.name] = [*manifest.jobs(service), tidy]
+
+
+def _app(shop: Shop) -> ASGIApp:
+    routes = [
+        route
+        for manifest in MANIFESTS
+        for route in manifest.routes(shop.clients.get(manifest.contract, shop.services[manifest.name]))  # type: ignore[arg-type]
+    ]
+    users = shop.client(Users)
+
+    async def ready() -> Mapping[str, str]:
+        missing = {}
+        for name, database in shop.databases.items():
+            try:
+                await database.one(OUTBOX_AGE)
+            except Exception as error:
+                missing[name] = type(error).__name__
+        return missing
+
+    around = Surroundings(
+        channel=shop.settings.channel,
+        ids=shop.ids,
+        authenticate=lambda token: users.authenticate(token=token),
+        metrics=shop.metrics,
+        ready=ready,
+        version=version("hansa"),
+    )
+    return create_app(routes, around)
+
+
+def _observe(shop: Shop, registry: CollectorRegistry) -> None:
+    """What operators must see of the messages: how far publishing is behind, and how many events are parked."""
+    backlog = Backlog(databases=shop.databases, clock=shop.clock)
+    gauges = Gauges(registry=registry)
+    gauges.observe("hansa_outbox_unsent_events", "Events not yet published.", lambda: backlog.unsent, label="service")
+    gauges.observe(
+        "hansa_outbox_oldest_seconds", "Age of the oldest unpublished event.", lambda: backlog.oldest_s, label="service"
+    )
+    gauges.observe(
+        "hansa_dead_letters", "Events that a consumer could not digest.", lambda: backlog.parked, label="service"
+    )
+    shop.jobs_of["backlog"] = [Job(name="backlog.look", every_s=LOOK_EVERY_S, run=backlog.look)]
+
+
+def _target(settings: Settings, name: str) -> Path | str:
+    if settings.database == "sqlite:":
+        return settings.folder / "databases" / f"{name}.db"
+    if settings.database.startswith(("postgresql://", "postgres://")):
+        return settings.database
+    raise SettingsInvalid("database must be `sqlite:` or `postgresql://…`")
+
+
+def _database(settings: Settings, name: str, clock: Clock, ids: Ids) -> Database:
+    target = _target(settings, name)
+    if isinstance(target, Path):
+        return SqliteDatabase(name=name, path=target, clock=clock, ids=ids)
+    # Imported here because an embedded shop should not wait for a driver that it does not use.
+    from hansa.platform.database.postgres import PostgresDatabase
+
+    return PostgresDatabase(name=name, dsn=target, clock=clock, ids=ids)
+
+
+def _mailer(settings: Settings, clock: Clock) -> Mailer:
+    if settings.mail == "folder:":
+        return FolderMailer(folder=settings.folder / "mails", sender=settings.mail_from, clock=clock)
+    address = urlsplit(settings.mail)
+    security = {"smtp": Security.STARTTLS, "smtps": Security.TLS}.get(address.scheme)
+    if security is None or not address.hostname:
+        raise SettingsInvalid("mail must be `folder:`, `smtp://…` or `smtps://…`")
+    return SmtpMailer(
+        settings=SmtpSettings(
+            host=address.hostname,
+            port=address.port or (465 if security is Security.TLS else 587),
+            security=security,
+            username=address.username or "",
+            password=address.password or "",
+            sender=settings.mail_from,
+        ),
+        clock=clock,
+    )
+
+
+def _providers(settings: Settings, master: bytes, clock: Clock) -> dict[str, PaymentProvider]:
+    if not settings.sandbox_payments:
+        return {}
+    sandbox = SandboxProvider(
+        folder=settings.folder / "sandbox-provider",
+        webhook_url=f"http://{settings.host}:{settings.port}/api/v1/webhooks/payments/sandbox",
+        secret=derived_key(master=master, purpose="payments.sandbox.webhook"),
+        clock=clock,
+    )
+    return {sandbox.name: sandbox}

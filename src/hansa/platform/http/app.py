@@ -1,0 +1,245 @@
+"""The public HTTP application: routes of all services, one way in and one way out."""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp
+
+from hansa.kernel.channel import Channel
+from hansa.kernel.ids import Ids
+from hansa.kernel.principal import STAFF, Principal
+from hansa.platform.http import problems
+from hansa.platform.http.errors import Forbidden, NoSuchRoute, TokenMissing
+from hansa.platform.http.openapi import docs_page, openapi
+from hansa.platform.http.request import (
+    choose_currency,
+    choose_locale,
+    read_body,
+    read_key,
+    read_path,
+    read_query,
+    read_version,
+)
+from hansa.platform.http.route import Access, Call, Route
+from hansa.platform.telemetry.logs import correlated
+from hansa.platform.telemetry.metrics import RequestMetrics
+
+log = structlog.get_logger()
+CLIENT_GONE = 499
+"""What is counted for a request whose client went away before there was an answer (nginx's convention)."""
+_CORRELATION = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "x-frame-options": "DENY",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+}
+_PUBLIC = {"cache-control": "public, no-cache", "vary": "accept-language"}
+_PRIVATE = {"cache-control": "private, no-store"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the application needs besides routes: who is asking, what is ready, and what is counted."""
+
+    channel: Channel
+    ids: Ids
+    authenticate: Callable[[str], Awaitable[Principal]]
+    """Raises the users service's own refusal for a token that stands for nobody."""
+    metrics: RequestMetrics
+    ready: Callable[[], Awaitable[Mapping[str, str]]]
+    """What is not ready, by part; empty when everything is."""
+    version: str
+    pages: Sequence[StarletteRoute] = field(default_factory=tuple)
+
+
+def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
+    """The ASGI application."""
+    document = msgspec.json.encode(openapi(routes, version=around.version))
+    docs = docs_page(routes, version=around.version)
+    endpoints = [StarletteRoute(route.path, _endpoint(route, around), methods=[route.verb]) for route in routes]
+
+    async def metrics(request: Request) -> Response:
+        return Response(around.metrics.render(), media_type="text/plain; version=0.0.4")
+
+    async def healthy(request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        missing = await around.ready()
+        return _json(
+            {"status": "ready" if not missing else "not ready", "missing": dict(missing)}, 503 if missing else 200
+        )
+
+    async def described(request: Request) -> Response:
+        return Response(document, media_type="application/json", headers=_PUBLIC)
+
+    async def readable(request: Request) -> Response:
+        return Response(docs, media_type="text/html; charset=utf-8", headers=_PUBLIC)
+
+    own = [
+        StarletteRoute("/healthz", healthy),
+        StarletteRoute("/readyz", ready),
+        StarletteRoute("/metrics", metrics),
+        StarletteRoute("/openapi.json", described),
+        StarletteRoute("/docs", readable),
+    ]
+    app = Starlette(
+        routes=[*_grouped(endpoints), *own, *around.pages],
+        exception_handlers={HTTPException: _refused_by_router},
+    )
+    app.router.redirect_slashes = False
+    return _Finishing(app)
+
+
+def _grouped(endpoints: Sequence[StarletteRoute]) -> list[StarletteRoute]:
+    """One Starlette route a path, so that a wrong verb is answered with what is allowed there."""
+    by_path: dict[str, dict[str, StarletteRoute]] = {}
+    for endpoint in endpoints:
+        for verb in endpoint.methods or ():
+            by_path.setdefault(endpoint.path, {})[verb] = endpoint
+    grouped = []
+    for path, by_verb in by_path.items():
+        handlers: dict[str, Callable[[Request], Awaitable[Response]]] = {
+            verb: route.endpoint for verb, route in by_verb.items()
+        }
+
+        async def dispatch(request: Request, handlers: Any = handlers) -> Response:
+            return await handlers[request.method](request)  # type: ignore[no-any-return]
+
+        grouped.append(StarletteRoute(path, dispatch, methods=[verb for verb in handlers if verb != "HEAD"]))
+    return grouped
+
+
+def _endpoint(route: Route, around: Surroundings) -> Callable[[Request], Awaitable[Response]]:
+    """The life of one request: who, what, act, answer; and whatever is raised becomes a problem."""
+
+    async def endpoint(request: Request) -> Response:
+        correlation = _correlation(request, around.ids)
+        token = _bearer(request)
+        visitor = token or (request.client.host if request.client else "")
+        handle = around.metrics.started(route=route.path, session_key=visitor, method=route.verb)
+        status = CLIENT_GONE
+        try:
+            with correlated(correlation):
+                response = await _attempt(request, route, around, token, correlation)
+            status = response.status_code
+        finally:
+            around.metrics.finished(handle, status)
+        response.headers["x-request-id"] = correlation
+        return response
+
+    return endpoint
+
+
+async def _attempt(request: Request, route: Route, around: Surroundings, token: str, correlation: str) -> Response:
+    try:
+        return await _answer(request, route, around, token, correlation)
+    except Exception as error:
+        response = problems.refuse(error, correlation=correlation)
+        if response.status_code >= 500:
+            log.exception("request failed", verb=route.verb, path=route.path, status=response.status_code)
+        return response
+
+
+async def _answer(request: Request, route: Route, around: Surroundings, token: str, correlation: str) -> Response:
+    principal = None if route.is_public_read else await _principal(route, around, token)
+    arguments: dict[str, Any] = dict(read_path(request, route))
+    call = Call(
+        principal=principal,
+        channel=around.channel,
+        locale=choose_locale(request, around.channel),
+        currency=choose_currency(request, around.channel),
+        key=read_key(request, route, who=principal.user_id if principal else "guest", fresh=around.ids.token()),
+        version=read_version(request, route),
+        remote=request.client.host if request.client else "",
+        token=token,
+        headers=dict(request.headers),
+        correlation=correlation,
+    )
+    if route.query is not None:
+        arguments["query"] = read_query(request, route.query)
+    if route.body is not None:
+        arguments["body"] = await read_body(request, route)
+    answer = await route.handler(call, **arguments)
+    if answer is None:
+        return Response(status_code=204, headers=_PRIVATE)
+    return _encoded(request, route, answer)
+
+
+def _encoded(request: Request, route: Route, answer: Any) -> Response:
+    body = msgspec.json.encode(answer)
+    if not route.is_public_read:
+        headers = dict(_PRIVATE)
+        if isinstance(version := getattr(answer, "version", None), int):
+            headers["etag"] = f'"{version}"'
+        return Response(body, route.status, headers, "application/json")
+    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {**_PUBLIC, "etag": etag}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, route.status, headers, "application/json")
+
+
+async def _principal(route: Route, around: Surroundings, token: str) -> Principal | None:
+    if not token:
+        if route.access is not Access.ANYONE:
+            raise TokenMissing()
+        return None
+    principal = await around.authenticate(token)
+    if route.access is Access.STAFF and not principal.has(STAFF):
+        raise Forbidden()
+    return principal
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip()[:512] if scheme.lower() == "bearer" else ""
+
+
+def _correlation(request: Request, ids: Ids) -> str:
+    sent = request.headers.get("x-request-id", "")
+    return sent if _CORRELATION.match(sent) else ids.secret()
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, {"cache-control": "no-store"}, "application/json")
+
+
+async def _refused_by_router(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        response = problems.respond(
+            problems.problem(405, "request.method_not_allowed", "This address takes other verbs.")
+        )
+        response.headers.update(error.headers or {})
+        return response
+    return problems.refuse(NoSuchRoute(), correlation="")
+
+
+class _Finishing:
+    """Adds the headers every answer has."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._headers = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+
+        async def finish(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._headers]
+            await send(message)
+
+        await self._app(scope, receive, finish)

@@ -1,0 +1,152 @@
+"""Reading a request: bounded, typed, and refused with a pointer to what is wrong."""
+
+import asyncio
+import hashlib
+import re
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from hansa.kernel.channel import Channel
+from hansa.platform.http.errors import (
+    BodyInvalid,
+    BodyTooLarge,
+    CurrencyUnknown,
+    KeyInvalid,
+    KeyMissing,
+    NoSuchRoute,
+    NotJson,
+    VersionInvalid,
+    VersionMissing,
+)
+from hansa.platform.http.route import Route
+
+BODY_TIMEOUT_S = 15.0
+LARGEST_LANGUAGES = 200
+_AT = re.compile(r" - at `(?:key in )?\$?(.*?)`$")
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
+_KEY = re.compile(r"^[\x21-\x7e]{1,200}$")
+_ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
+_UNDECODABLE = "\ufffd"
+"""What the server puts where a path is not UTF-8."""
+_NUL = b"\\u0000"
+
+
+async def read_body(request: Request, route: Route) -> Any:
+    """The decoded body, or the bytes for a raw route."""
+    raw = await _read_bytes(request, route.largest_body)
+    if route.is_raw:
+        return raw
+    content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise NotJson()
+    if _NUL in raw:
+        raise BodyInvalid(reason="a text must not hold a NUL character")
+    try:
+        return msgspec.json.decode(raw, type=route.body)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BodyInvalid(reason=f"not valid JSON: {error}") from None
+    except RecursionError:
+        raise BodyInvalid(reason="nested too deeply") from None
+
+
+async def _read_bytes(request: Request, largest: int) -> bytes:
+    stated = request.headers.get("content-length", "0")
+    if not stated.isdigit() or int(stated[:12]) > largest:
+        raise BodyTooLarge(largest_bytes=largest)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > largest:
+                    raise BodyTooLarge(largest_bytes=largest)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise BodyInvalid(reason="the body did not arrive in time") from None
+    except ClientDisconnect:
+        raise BodyInvalid(reason="the body broke off") from None
+    return b"".join(chunks)
+
+
+def read_query(request: Request, type_: type[msgspec.Struct]) -> Any:
+    try:
+        return msgspec.convert(dict(request.query_params), type_, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from None
+
+
+def read_path(request: Request, route: Route) -> dict[str, str]:
+    """The named parts of the path. What can be no name of anything is not found rather than an error further in."""
+    parts = {name: request.path_params[name] for name in route.path_names}
+    for value in parts.values():
+        if not value or len(value) > 256 or not value.isprintable() or _UNDECODABLE in value:
+            raise NoSuchRoute()
+    return parts
+
+
+def read_key(request: Request, route: Route, *, who: str, fresh: str) -> str:
+    """The Idempotency-Key bound to route and principal, so that no two people's or routes' keys can meet."""
+    sent = request.headers.get("idempotency-key")
+    if sent is None:
+        if route.needs_key:
+            raise KeyMissing()
+        return fresh
+    if not _KEY.match(sent):
+        raise KeyInvalid()
+    bound = f"{route.verb} {route.path}\x1f{who}\x1f{sent}"
+    return hashlib.blake2b(bound.encode(), digest_size=24).hexdigest()
+
+
+def read_version(request: Request, route: Route) -> int | None:
+    """What If-Match names; None for `*` or, where it is not demanded, for nothing."""
+    sent = request.headers.get("if-match")
+    if sent is None:
+        if route.needs_version:
+            raise VersionMissing()
+        return None
+    if sent.strip() == "*":
+        return None
+    if (match := _ETAG.match(sent.strip())) is None:
+        raise VersionInvalid()
+    return int(match[1])
+
+
+def choose_locale(request: Request, channel: Channel) -> str:
+    """The best of the channel's locales for Accept-Language (RFC 4647 look-up), else its first."""
+    wishes = []
+    for part in request.headers.get("accept-language", "")[:LARGEST_LANGUAGES].split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        try:
+            wishes.append((-float(weight or 1), tag.strip().lower()))
+        except ValueError:
+            continue
+    by_name = {locale.lower(): locale for locale in channel.locales}
+    for _, tag in sorted(wishes, key=lambda wish: wish[0]):
+        while tag:
+            if tag in by_name:
+                return by_name[tag]
+            tag = tag.rpartition("-")[0]
+    return channel.locales[0]
+
+
+def choose_currency(request: Request, channel: Channel) -> str:
+    sent = request.query_params.get("currency")
+    if sent is None:
+        return channel.currencies[0]
+    if sent not in channel.currencies:
+        raise CurrencyUnknown(currencies=channel.currencies)
+    return sent
+
+
+def invalid(error: msgspec.ValidationError) -> BodyInvalid:
+    text = str(error)
+    match = _AT.search(text)
+    if match is None:
+        return BodyInvalid(reason=text)
+    steps = [name or index for name, index in _STEP.findall(match[1])]
+    return BodyInvalid(reason=text[: match.start()], pointer="".join(f"/{step}" for step in steps))

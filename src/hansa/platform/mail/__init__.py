@@ -1,0 +1,1 @@
+"""Mail: one port, and two ways out: files in a folder, and SMTP."""

@@ -1,0 +1,1 @@
+"""Ports to outside parties that services depend on, and their adapters."""

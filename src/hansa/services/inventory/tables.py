@@ -1,0 +1,81 @@
+"""What inventory keeps: levels and ledger in the slot of sku and location, reservations in that of their order."""
+
+from sqlalchemy import CheckConstraint, Index, Table, text
+
+from hansa.platform.database.platform_tables import service_metadata
+from hansa.platform.database.tables import COUNT, DOCUMENT, ID, MOMENT, TEXT, field, key, optional, slot
+
+METADATA = service_metadata()
+
+STOCK = Table(
+    "stock",
+    METADATA,
+    slot(),
+    key("sku", TEXT),
+    key("location", TEXT),
+    key("bucket", COUNT),
+    field("on_hand", COUNT),
+    field("reserved", COUNT),
+    field("sold", COUNT),
+    field("version", COUNT),
+    CheckConstraint("reserved >= 0", name="reserved"),
+    CheckConstraint("on_hand >= reserved", name="on_hand"),
+    CheckConstraint("sold >= 0", name="sold"),
+    Index(None, "sku"),
+)
+"""How many pieces there are; `version` counts the lines of the ledger that made a row."""
+
+MOVEMENTS = Table(
+    "movements",
+    METADATA,
+    slot(),
+    key("sku", TEXT),
+    key("location", TEXT),
+    key("bucket", COUNT),
+    key("version", COUNT),
+    field("kind", TEXT),
+    field("on_hand", COUNT),
+    field("reserved", COUNT),
+    field("sold", COUNT),
+    field("reference", TEXT),
+    field("at", MOMENT),
+)
+"""The ledger: a level's lines are numbered 1, 2, 3 … by the version each makes, so a lost or doubled one shows."""
+
+RESERVATIONS = Table(
+    "reservations",
+    METADATA,
+    slot(),
+    key("order_id"),
+    field("state", TEXT),
+    field("lines", DOCUMENT),
+    field("parts", DOCUMENT),
+    optional("refusal", DOCUMENT),
+    field("expires_at", MOMENT),
+    CheckConstraint("state IN ('held', 'sold', 'released', 'refused')", name="state"),
+    # Of all the orders there ever were, only those in the making are looked at by the hour.
+    Index(
+        "reservations_held_index",
+        "expires_at",
+        sqlite_where=text("state = 'held'"),
+        postgresql_where=text("state = 'held'"),
+    ),
+)
+"""What an order asked for (`lines`), where it was found (`parts`) and what became of it."""
+
+RESERVATION_LINES = Table(
+    "reservation_lines",
+    METADATA,
+    slot(),
+    key("order_id", ID),
+    key("sku", TEXT),
+    key("location", TEXT),
+    key("bucket", COUNT),
+    field("held", COUNT),
+    field("sold", COUNT),
+    field("returned", COUNT),
+    CheckConstraint("held >= 0", name="held"),
+    CheckConstraint("returned >= 0", name="returned"),
+    CheckConstraint("sold >= returned", name="sold"),
+)
+"""An order's pieces of one level, in the level's slot: the held of all orders are what the level has reserved."""

@@ -1,0 +1,85 @@
+"""The public HTTP routes of orders."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hansa.kernel.page import Limit, Page
+from hansa.platform.http.route import ANYONE, MEMBER, STAFF_ONLY, Api, Call, Route
+from hansa.services.orders.contract import (
+    FulfilmentDraft,
+    Order,
+    OrderDraft,
+    Orders,
+    OrderSummary,
+    RefundDraft,
+    Status,
+)
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of one's own orders."""
+
+    limit: Limit = 20
+    cursor: str | None = None
+
+
+class StaffListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of everybody's orders."""
+
+    status: Status | None = None
+    limit: Limit = 20
+    cursor: str | None = None
+
+
+def routes(orders: Orders) -> Sequence[Route]:
+    api = Api("orders")
+
+    @api.post("/orders", access=ANYONE, calls=Orders.place, needs_key=True)
+    async def place_order(call: Call, *, body: OrderDraft) -> Order:
+        """Order a cart or lines. A payment that is not certain yet leaves the order pending."""
+        return await orders.place(
+            key=call.key, draft=body, member=call.user_id, locale=call.locale, currency=call.currency
+        )
+
+    @api.get("/orders", access=MEMBER, calls=Orders.list)
+    async def list_orders(call: Call, *, query: ListQuery) -> Page[OrderSummary]:
+        """The signed-in member's orders, newest first."""
+        return await orders.list(member=call.user_id or "", limit=query.limit, cursor=query.cursor)
+
+    @api.get("/orders/{order}", access=ANYONE, calls=(Orders.get, Orders.get_for_staff))
+    async def get_order(call: Call, *, order: str) -> Order:
+        """One's own order: a member's by its id, a guest's by its whole name. Staff see any."""
+        if call.is_staff:
+            return await orders.get_for_staff(order_id=order)
+        return await orders.get(order=order, member=call.user_id)
+
+    @api.post(
+        "/orders/{order}/cancel",
+        access=ANYONE,
+        calls=(Orders.cancel, Orders.cancel_for_staff),
+        needs_key=True,
+        status=200,
+    )
+    async def cancel_order(call: Call, *, order: str) -> Order:
+        """Cancel an order of which nothing was sent. Staff may cancel any."""
+        if call.is_staff:
+            return await orders.cancel_for_staff(key=call.key, order_id=order, actor=call.actor)
+        return await orders.cancel(key=call.key, order=order, member=call.user_id)
+
+    @api.get("/admin/orders", access=STAFF_ONLY, calls=Orders.list_for_staff)
+    async def list_all_orders(call: Call, *, query: StaffListQuery) -> Page[OrderSummary]:
+        """All orders, newest first."""
+        return await orders.list_for_staff(status=query.status, limit=query.limit, cursor=query.cursor)
+
+    @api.post("/admin/orders/{order_id}/fulfilments", access=STAFF_ONLY, calls=Orders.fulfil, needs_key=True)
+    async def fulfil_order(call: Call, *, order_id: str, body: FulfilmentDraft) -> Order:
+        """Send pieces out; without lines, all that is left."""
+        return await orders.fulfil(key=call.key, order_id=order_id, draft=body, actor=call.actor)
+
+    @api.post("/admin/orders/{order_id}/refunds", access=STAFF_ONLY, calls=Orders.refund, needs_key=True)
+    async def refund_order(call: Call, *, order_id: str, body: RefundDraft) -> Order:
+        """Give money back; without an amount, all that is left."""
+        return await orders.refund(key=call.key, order_id=order_id, draft=body, actor=call.actor)
+
+    return api.routes

@@ -1,0 +1,41 @@
+"""What orders do when payments and inventory have news."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hansa.platform.database.port import Transaction
+from hansa.platform.messaging.port import Consumer, Received
+from hansa.services.inventory.events import ReservationExpired
+from hansa.services.orders.service import OrdersService
+from hansa.services.payments.events import PaymentCaptured, PaymentFailed, PaymentRefunded
+
+
+def consumers(service: OrdersService) -> Sequence[Consumer[Any]]:
+    """Orders are locked in the order of their ids, so that two batches never wait for each other in a ring."""
+
+    async def captured(tx: Transaction, news: Sequence[Received[PaymentCaptured]]) -> None:
+        for event in sorted((each.event for each in news), key=_order):
+            await service.payment_captured(tx, order_id=event.order_id, amount=event.amount.amount)
+
+    async def failed(tx: Transaction, news: Sequence[Received[PaymentFailed]]) -> None:
+        for event in sorted((each.event for each in news), key=_order):
+            await service.payment_failed(tx, order_id=event.order_id, reason=event.reason)
+
+    async def refunded(tx: Transaction, news: Sequence[Received[PaymentRefunded]]) -> None:
+        for event in sorted((each.event for each in news), key=_order):
+            await service.payment_refunded(tx, order_id=event.order_id, refund_id=event.refund_id, amount=event.amount)
+
+    async def expired(tx: Transaction, news: Sequence[Received[ReservationExpired]]) -> None:
+        for event in sorted((each.event for each in news), key=_order):
+            await service.reservation_expired(tx, order_id=event.order_id)
+
+    return [
+        Consumer(name="orders.captured", hears=PaymentCaptured, handle=captured, afterwards=service.resume_soon),
+        Consumer(name="orders.failed", hears=PaymentFailed, handle=failed),
+        Consumer(name="orders.refunded", hears=PaymentRefunded, handle=refunded),
+        Consumer(name="orders.expired", hears=ReservationExpired, handle=expired, afterwards=service.resume_soon),
+    ]
+
+
+def _order(event: PaymentCaptured | PaymentFailed | PaymentRefunded | ReservationExpired) -> int:
+    return int(event.order_id)

@@ -1,0 +1,55 @@
+"""What the service orders says of itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hansa.platform.jobs.periodic import Job
+from hansa.platform.manifest import Manifest, Parts
+from hansa.services.carts.contract import Carts
+from hansa.services.inventory.contract import Inventory
+from hansa.services.orders.api import routes
+from hansa.services.orders.consumers import consumers
+from hansa.services.orders.contract import Orders
+from hansa.services.orders.service import OrdersService
+from hansa.services.orders.tables import METADATA
+from hansa.services.payments.contract import Payments
+from hansa.services.shipping.contract import Shipping
+
+RESUME_EVERY_S = 2.0
+RESUME_REFUNDS_EVERY_S = 5.0
+FORGET_EVERY_S = 3600.0
+
+
+def build(parts: Parts) -> OrdersService:
+    return OrdersService(
+        database=parts.database,
+        clock=parts.clock,
+        ids=parts.ids,
+        channel=parts.channel,
+        keyring=parts.keyring,
+        carts=parts.client(Carts),
+        inventory=parts.client(Inventory),
+        payments=parts.client(Payments),
+        shipping=parts.client(Shipping),
+    )
+
+
+def jobs(service: OrdersService) -> Sequence[Job]:
+    return [
+        Job(name="orders.resume", every_s=RESUME_EVERY_S, run=service.resume),
+        Job(name="orders.resume_refunds", every_s=RESUME_REFUNDS_EVERY_S, run=service.resume_refunds),
+        Job(name="orders.forget_keys", every_s=FORGET_EVERY_S, run=service.forget_keys),
+    ]
+
+
+MANIFEST = Manifest(
+    name="orders",
+    contract=Orders,
+    uses=(Carts, Inventory, Payments, Shipping),
+    metadata=METADATA,
+    folder=Path(__file__).parent,
+    build=build,
+    consumers=consumers,
+    jobs=jobs,
+    routes=routes,
+)

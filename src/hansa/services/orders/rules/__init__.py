@@ -1,0 +1,1 @@
+"""What is true of orders: pure decisions about drafts, states, and answers."""

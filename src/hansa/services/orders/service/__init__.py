@@ -1,0 +1,123 @@
+"""What orders do: each use case is a module here, and this is the whole of them."""
+
+from hansa.kernel.channel import Channel
+from hansa.kernel.clock import Clock
+from hansa.kernel.ids import Ids
+from hansa.kernel.money import Money
+from hansa.kernel.page import Page
+from hansa.platform.database.port import Database, Transaction
+from hansa.platform.outbox.inbox import REMEMBERED
+from hansa.platform.security.sealing import Keyring
+from hansa.services.carts.contract import Carts
+from hansa.services.inventory.contract import Inventory
+from hansa.services.orders.contract import FulfilmentDraft, Order, OrderDraft, OrderSummary, RefundDraft, Status
+from hansa.services.orders.service.books import Books
+from hansa.services.orders.service.drive import Driver
+from hansa.services.orders.service.handle import Handling
+from hansa.services.orders.service.hear import Hearing
+from hansa.services.orders.service.place import PATIENCE_S, Placing
+from hansa.services.orders.service.read import Reading
+from hansa.services.orders.service.refund import Refunding
+from hansa.services.orders.store import claims
+from hansa.services.payments.contract import Payments
+from hansa.services.shipping.contract import Shipping
+
+
+class OrdersService:
+    """Orders, from a quote to the end. See the contract."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        channel: Channel,
+        keyring: Keyring,
+        carts: Carts,
+        inventory: Inventory,
+        payments: Payments,
+        shipping: Shipping,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._books = Books(database=database, clock=clock, ids=ids, keyring=keyring)
+        self._driver = Driver(books=self._books, inventory=inventory, payments=payments, channel=channel)
+        self._placing = Placing(
+            books=self._books,
+            driver=self._driver,
+            carts=carts,
+            payments=payments,
+            shipping=shipping,
+            channel=channel,
+            patience_s=patience_s,
+        )
+        self._handling = Handling(books=self._books)
+        self._refunding = Refunding(books=self._books, inventory=inventory, payments=payments)
+        self._reading = Reading(books=self._books)
+        self._hearing = Hearing(books=self._books)
+
+    # What buyers ask
+
+    async def place(self, *, key: str, draft: OrderDraft, member: str | None, locale: str, currency: str) -> Order:
+        return await self._placing.place(key=key, draft=draft, member=member, locale=locale, currency=currency)
+
+    async def get(self, *, order: str, member: str | None) -> Order:
+        return await self._reading.get(order=order, member=member)
+
+    async def list(self, *, member: str, limit: int = 20, cursor: str | None = None) -> Page[OrderSummary]:
+        return await self._reading.page(member=member, limit=limit, cursor=cursor)
+
+    async def cancel(self, *, key: str, order: str, member: str | None) -> Order:
+        return await self._handling.cancel(key=key, order=order, member=member)
+
+    # What staff ask
+
+    async def cancel_for_staff(self, *, key: str, order_id: str, actor: str) -> Order:
+        return await self._handling.cancel_for_staff(key=key, order_id=order_id, actor=actor)
+
+    async def get_for_staff(self, *, order_id: str) -> Order:
+        return await self._reading.get_for_staff(order_id=order_id)
+
+    async def list_for_staff(
+        self, *, status: Status | None = None, limit: int = 20, cursor: str | None = None
+    ) -> Page[OrderSummary]:
+        return await self._reading.page(status=status, limit=limit, cursor=cursor)
+
+    async def fulfil(self, *, key: str, order_id: str, draft: FulfilmentDraft, actor: str) -> Order:
+        return await self._handling.fulfil(key=key, order_id=order_id, draft=draft, actor=actor)
+
+    async def refund(self, *, key: str, order_id: str, draft: RefundDraft, actor: str) -> Order:
+        return await self._refunding.refund(key=key, order_id=order_id, draft=draft, actor=actor)
+
+    # What is heard: each within the transaction that notes it
+
+    async def payment_captured(self, tx: Transaction, *, order_id: str, amount: int) -> None:
+        await self._hearing.captured(tx, order_id=order_id, amount=amount)
+
+    async def payment_failed(self, tx: Transaction, *, order_id: str, reason: str) -> None:
+        await self._hearing.failed(tx, order_id=order_id, reason=reason)
+
+    async def payment_refunded(self, tx: Transaction, *, order_id: str, refund_id: str, amount: Money) -> None:
+        await self._hearing.refunded(tx, order_id=order_id, refund_id=refund_id, amount=amount)
+
+    async def reservation_expired(self, tx: Transaction, *, order_id: str) -> None:
+        await self._hearing.expired(tx, order_id=order_id)
+
+    # What is done again and again
+
+    async def resume(self) -> None:
+        """Look after the pending orders that are due."""
+        await self._driver.resume()
+
+    async def resume_soon(self) -> None:
+        """As resume, but without waiting for it."""
+        await self._driver.resume_soon()
+
+    async def resume_refunds(self) -> None:
+        """Carry out the refunds that were asked for and have no answer yet."""
+        await self._refunding.resume()
+
+    async def forget_keys(self) -> None:
+        """Drop keys that are older than any repetition can be."""
+        async with self._books.database.write() as tx:
+            await claims.forget_keys(tx, before=self._books.clock.now() - REMEMBERED)

@@ -1,0 +1,73 @@
+"""How an order leaves the state `pending`, and who hears of it: each within a transaction that has locked its row."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from hansa.kernel.event import Event
+from hansa.platform.database.port import Transaction
+from hansa.services.orders.contract import Order, OrderPayment
+from hansa.services.orders.rules import answers, states
+from hansa.services.orders.rules.answers import Refusal
+from hansa.services.orders.store import claims
+from hansa.services.orders.store import orders as store
+from hansa.services.orders.store.orders import Record
+
+
+async def place(tx: Transaction, record: Record, *, payment: OrderPayment, at: datetime) -> Record:
+    """Money is certain and the pieces are sold."""
+    placed = _settled(record, states.placed(record.order, payment=payment, at=at))
+    await store.save(tx, placed, since=record)
+    _emit(
+        tx,
+        placed,
+        answers.order_placed(placed.order, cart_id=placed.cart_id, person=placed.person, contact=placed.contact),
+    )
+    return placed
+
+
+async def reject(tx: Transaction, record: Record, refusal: Refusal, *, at: datetime) -> Record:
+    """It comes to nothing; its cart may become another order."""
+    rejected = _settled(
+        record, states.rejected(record.order, reason=refusal.reason, at=at), told=answers.kept(refusal.error)
+    )
+    await store.save(tx, rejected, since=record)
+    await _free_cart(tx, record)
+    _emit(tx, rejected, answers.order_rejected(rejected.order))
+    return rejected
+
+
+async def cancel(tx: Transaction, record: Record, *, by: str, at: datetime) -> Record:
+    """Raises OrderConflict if it is too late. The cart of an order that was never placed may become another one."""
+    cancelled = _settled(record, states.cancelled(record.order, by=by, at=at))
+    await store.save(tx, cancelled, since=record)
+    if record.order.status == "pending":
+        await _free_cart(tx, record)
+    _emit(tx, cancelled, answers.order_cancelled(cancelled.order))
+    return cancelled
+
+
+async def fulfil(tx: Transaction, record: Record, order: Order) -> Record:
+    """Keep what `states.fulfilled` decided."""
+    fulfilled = replace(record, order=order)
+    await store.save(tx, fulfilled, since=record)
+    _emit(tx, fulfilled, answers.order_fulfilled(order))
+    return fulfilled
+
+
+def _settled(record: Record, order: Order, *, told: str | None = None) -> Record:
+    """Nobody looks after it any more, nobody charges it, and who placed it has an answer: the first one stays."""
+    first = record.answer or told or answers.kept(order)
+    return replace(record, order=order, answer=first, token="", resume_at=None)
+
+
+async def _free_cart(tx: Transaction, record: Record) -> None:
+    if record.cart_id is not None:
+        await claims.free_cart(tx, cart_id=record.cart_id, order_id=record.order.id)
+
+
+def _emit(tx: Transaction, record: Record, event: Event) -> None:
+    order = record.order
+    tx.emit(
+        event, slot=record.slot, aggregate=order.id, version=order.version, channel=order.channel, subject=record.person
+    )

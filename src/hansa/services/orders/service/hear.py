@@ -1,0 +1,68 @@
+"""What orders do about what happened elsewhere, within the transaction that notes that it was heard."""
+
+from datetime import datetime
+
+import structlog
+from msgspec.structs import replace
+
+from hansa.kernel.clock import to_micros
+from hansa.kernel.money import Money
+from hansa.platform.database.port import Transaction
+from hansa.services.orders.contract import OrderRefund
+from hansa.services.orders.rules import answers, states
+from hansa.services.orders.service import changes
+from hansa.services.orders.service.books import Books
+from hansa.services.orders.store import orders as store
+from hansa.services.orders.store import refunds
+from hansa.services.orders.store.orders import Record
+from hansa.services.payments.contract import PaymentDeclined
+
+log = structlog.get_logger()
+
+
+class Hearing:
+    """See the module. News of orders that are not in the books are no news."""
+
+    def __init__(self, *, books: Books) -> None:
+        self._books = books
+
+    async def captured(self, tx: Transaction, *, order_id: str, amount: int) -> None:
+        """The money is there: the order is driven on at once. Money for what is over, payments gives back by itself."""
+        record = await self._lock(tx, order_id)
+        if record is not None:
+            now = self._books.clock.now()
+            payment = states.captured(record.order, amount=amount)
+            await self._save(tx, record, replace(record, order=states.paid(record.order, payment=payment, at=now)), now)
+
+    async def failed(self, tx: Transaction, *, order_id: str, reason: str) -> None:
+        record = await self._lock(tx, order_id)
+        if record is None or record.order.status != "pending" or states.is_paid(record.order):
+            return
+        refusal = answers.refusal(PaymentDeclined(reason=reason), order_id=order_id)
+        await changes.reject(tx, record, refusal, at=self._books.clock.now())
+
+    async def refunded(self, tx: Transaction, *, order_id: str, refund_id: str, amount: Money) -> None:
+        record = await self._lock(tx, order_id)
+        if record is not None:
+            now = self._books.clock.now()
+            refund = OrderRefund(id=refund_id, amount=amount, state="refunded", reason="", created_at=now)
+            await refunds.tell(tx, order_id=order_id, refund=refund)
+            await store.save(tx, replace(record, order=states.touched(record.order, at=now)), since=record)
+
+    async def expired(self, tx: Transaction, *, order_id: str) -> None:
+        """The pieces are gone: whoever drives the order finds out whether that matters."""
+        record = await self._lock(tx, order_id)
+        if record is not None:
+            await self._save(tx, record, record, self._books.clock.now())
+
+    async def _lock(self, tx: Transaction, order_id: str) -> Record | None:
+        record = await store.lock(tx, order_id=order_id)
+        if record is None:
+            log.warning("heard of an unknown order", order_id=order_id)
+        return record
+
+    async def _save(self, tx: Transaction, since: Record, record: Record, now: datetime) -> None:
+        """Keep it, and have the order looked after at once if it is pending."""
+        if since.order.status == "pending":
+            record = replace(record, resume_at=to_micros(now))
+        await store.save(tx, record, since=since)

@@ -1,0 +1,217 @@
+"""Placing an order: quote, reserve, charge, record; the same key finds the same order."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from msgspec.structs import replace
+
+from hansa.kernel.channel import Channel
+from hansa.kernel.clock import to_micros
+from hansa.kernel.errors import Fault, IdempotencyKeyReused
+from hansa.kernel.ids import guest_name
+from hansa.platform.database.idempotency import digest
+from hansa.platform.security.sealing import PersonErased
+from hansa.services.carts import contract as carts
+from hansa.services.carts.contract import Basket, CartLine, Carts, Quote
+from hansa.services.orders.contract import (
+    CONTACT_CONTEXT,
+    CartEmpty,
+    CartOrdered,
+    Contact,
+    NoSuchProvider,
+    Order,
+    OrderConflict,
+    OrderDraft,
+    QuoteChanged,
+)
+from hansa.services.orders.rules import answers, drafts, states
+from hansa.services.orders.service.books import Books
+from hansa.services.orders.service.drive import TOKEN_CONTEXT, Driver
+from hansa.services.orders.service.flights import Flights
+from hansa.services.orders.store import claims
+from hansa.services.orders.store import orders as store
+from hansa.services.orders.store.claims import Claim
+from hansa.services.orders.store.orders import Record
+from hansa.services.payments.contract import Payments
+from hansa.services.shipping import contract as shipping
+from hansa.services.shipping.contract import Shipping
+
+PATIENCE_S = 18.0
+"""How long whoever asks waits, a little less than the contract's time-out; the order goes on without them."""
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of `place`: `slot` is the key's, `lines` are None where a cart is to be ordered."""
+
+    key: str
+    slot: int
+    request: str
+    draft: OrderDraft
+    lines: tuple[CartLine, ...] | None
+    member: str | None
+    locale: str
+    currency: str
+
+
+class Placing:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        books: Books,
+        driver: Driver,
+        carts: Carts,
+        payments: Payments,
+        shipping: Shipping,
+        channel: Channel,
+        patience_s: float,
+    ) -> None:
+        self._books = books
+        self._driver = driver
+        self._carts = carts
+        self._payments = payments
+        self._shipping = shipping
+        self._channel = channel
+        self._patience_s = patience_s
+        self._flights: Flights[Order] = Flights()
+
+    async def place(self, *, key: str, draft: OrderDraft, member: str | None, locale: str, currency: str) -> Order:
+        wish = Wish(
+            key=key,
+            slot=drafts.slot_for_key(key=key, member=member),
+            request=self._books.keyring.lookup_hash(kind="orders.request", value=digest(draft, member)),
+            draft=draft,
+            lines=drafts.lines_of(draft),
+            member=member,
+            locale=locale,
+            currency=currency,
+        )
+        name = f"{wish.slot} {wish.key} {wish.request}"
+        return await self._flights.share(name, lambda: self._place(wish), patience_s=self._patience_s)
+
+    async def _place(self, wish: Wish) -> Order:
+        claim = await claims.find_key(self._books.database, slot=wish.slot, key=wish.key)
+        fresh = None
+        if claim is None:
+            claim, fresh = await self._open(wish)
+        if claim.request != wish.request:
+            raise IdempotencyKeyReused()
+        record = fresh or await self._books.find(order=claim.order_id)
+        if record.answer is None:
+            record = await self._driver.drive(order_id=record.order.id, fresh=fresh)
+        if record.answer is None:
+            record = await self._keep_pending(record)
+        return answers.replayed(record.answer, contact=await self._books.contact(record))
+
+    async def _open(self, wish: Wish) -> tuple[Claim, Record | None]:
+        """Write a new order down under its key; if somebody was faster with the key, whatever they wrote."""
+        basket = await self._basket(wish)
+        quote = await self._quote(wish, basket)
+        record = await self._sealed(wish, basket, quote)
+        claim = Claim(slot=wish.slot, key=wish.key, request=wish.request, order_id=record.order.id)
+        async with self._books.database.write(wish.slot, record.slot) as tx:
+            if await claims.claim_key(tx, claim=claim, at=record.order.created_at):
+                if record.cart_id is not None and not await claims.claim_cart(
+                    tx, cart_id=record.cart_id, order_id=record.order.id
+                ):
+                    raise CartOrdered()
+                await store.add(tx, [record])
+                return claim, record
+            earlier = await claims.find_key(tx, slot=wish.slot, key=wish.key)
+        if earlier is None:
+            raise Fault("a key was taken and forgotten at once")
+        return earlier, None
+
+    async def _basket(self, wish: Wish) -> Basket | None:
+        """What the cart holds, if a cart is to be ordered."""
+        if wish.draft.cart_id is None:
+            return None
+        with translated():
+            basket = await self._carts.basket(cart=wish.draft.cart_id, member=wish.member)
+        if not basket.lines:
+            raise CartEmpty()
+        return basket
+
+    async def _quote(self, wish: Wish, basket: Basket | None) -> Quote:
+        """What it costs, there and now. Raises QuoteChanged if the buyer was shown something else."""
+        draft = wish.draft
+        lines = basket.lines if basket else wish.lines or ()
+        currency = draft.currency or (basket.currency if basket else wish.currency)
+        with translated():
+            await self._shipping.check_address(address=draft.shipping_address)
+            if not await self._payments.check_provider(provider=draft.payment.provider):
+                raise NoSuchProvider(provider=draft.payment.provider)
+            quote = await self._carts.quote(
+                lines=lines,
+                currency=currency,
+                locale=wish.locale,
+                destination=draft.shipping_address.destination,
+                delivery=draft.delivery.method if draft.delivery else None,
+                price_list=self._channel.price_list,
+            )
+            if draft.quote not in (None, quote.fingerprint):
+                # Perhaps what was shown was the cart's own quote, before the destination was known.
+                shown = await self._carts.quote(
+                    lines=lines, currency=currency, locale=wish.locale, price_list=self._channel.price_list
+                )
+                if draft.quote != shown.fingerprint:
+                    raise QuoteChanged(total=quote.total, fingerprint=quote.fingerprint)
+        return quote
+
+    async def _sealed(self, wish: Wish, basket: Basket | None, quote: Quote) -> Record:
+        """The new order, with all that is personal sealed under its person."""
+        draft, now = wish.draft, self._books.clock.now()
+        slot = drafts.slot_for_order(key=wish.key, member=wish.member, basket=basket)
+        order_id = self._books.ids.new(slot=slot)
+        person = wish.member or f"order:{order_id}"
+        contact = Contact(
+            order=order_id if wish.member else guest_name(order_id, self._books.ids.secret()),
+            email=draft.email,
+            shipping_address=draft.shipping_address,
+            billing_address=draft.billing_address,
+        )
+        try:
+            box = await self._books.keyring.box(person=person)
+        except PersonErased as error:
+            raise OrderConflict(status="erased") from error
+        return Record(
+            order=drafts.opened(
+                order_id=order_id, quote=quote, draft=draft, locale=wish.locale, channel=self._channel.name, at=now
+            ),
+            member=wish.member,
+            cart_id=basket.cart_id if basket else None,
+            person=person,
+            contact=box.seal(contact, context=CONTACT_CONTEXT),
+            token=box.seal(draft.payment.token, context=TOKEN_CONTEXT),
+            answer=None,
+            attempts=0,
+            resume_at=to_micros(now + states.FIRST_LOOK),
+        )
+
+    async def _keep_pending(self, record: Record) -> Record:
+        """The answer is about to be `pending`: keep that, unless another answer has come up."""
+        async with self._books.database.write(record.slot) as tx:
+            latest = await store.lock(tx, order_id=record.order.id) or record
+            if latest.answer is not None:
+                return latest
+            pending = replace(latest, answer=answers.kept(latest.order))
+            await store.save(tx, pending, since=latest)
+            return pending
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Neighbours' noes to a draft, in the words of orders."""
+    try:
+        yield
+    except (
+        carts.NoSuchCart,
+        carts.CartClosed,
+        carts.NotForSale,
+        carts.DeliveryNotOffered,
+        shipping.NotDelivered,
+        shipping.AddressIncomplete,
+    ) as error:
+        raise drafts.translated(error) from error

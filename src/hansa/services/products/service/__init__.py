@@ -1,0 +1,3 @@
+"""The catalogue's use cases."""
+
+from hansa.services.products.service.products import ProductsService as ProductsService

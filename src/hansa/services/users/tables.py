@@ -1,0 +1,55 @@
+"""What is kept of people: accounts, which e-mail address is whose, and sessions."""
+
+from sqlalchemy import CheckConstraint, Index, Table, UniqueConstraint
+
+from hansa.platform.database.platform_tables import service_metadata
+from hansa.platform.database.tables import COUNT, ID, MOMENT, TEXT, field, key, optional, personal, slot
+
+METADATA = service_metadata()
+
+USERS = Table(
+    "users",
+    METADATA,
+    slot(),
+    key("user_id"),
+    personal("email", purpose="signing in, and messages about orders", retention="until the account is erased"),
+    personal("name", purpose="addressing the person", retention="until the account is erased"),
+    field("password_hash", TEXT),
+    field("password_version", COUNT),
+    field("roles", TEXT),
+    field("locale", TEXT),
+    field("created_at", MOMENT),
+    CheckConstraint("password_hash LIKE '$argon2id$%'", name="hashed"),
+)
+"""The slot is that of the e-mail address at birth, and everything the person owns inherits it. Roles are separated by
+spaces. `password_version` counts passwords, not hashes of one."""
+
+IDENTITIES = Table(
+    "identities",
+    METADATA,
+    slot(),
+    key("email_hash", TEXT),
+    field("user_id", ID),
+    field("made_by", TEXT),
+    field("claimed_at", MOMENT),
+)
+"""Which address is whose, by a keyed hash of it (whose own hash is the slot): the place where it is unique. `made_by`
+is a keyed hash of the idempotency key that claimed it."""
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    slot(),
+    key("session_id"),
+    field("user_id", ID),
+    field("token_hash", TEXT),
+    field("roles", TEXT),
+    field("made_by", TEXT),
+    field("started_at", MOMENT),
+    field("expires_at", MOMENT),
+    optional("ended_at", MOMENT),
+    UniqueConstraint("slot", "user_id", "made_by"),
+    Index(None, "expires_at"),
+)
+"""Sign-ins, in the user's slot. A sign-in's key makes one session; `roles` are those of its start, so that who asks is
+known from this row alone."""

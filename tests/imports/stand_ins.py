@@ -1,0 +1,87 @@
+"""Stand-ins for the two services an import talks to: they keep in memory what they are given."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgspec
+
+from hansa.kernel.errors import Fault
+from hansa.services.inventory.contract import Inventory, Level, NoSuchStock, Stock
+from hansa.services.products.contract import Drafts, ProductDraft, Products, PutReport
+
+
+@dataclass
+class Catalogue:
+    """Products by slug. `faults` calls fail before and `lost` calls after they have been carried out."""
+
+    drafts: dict[str, ProductDraft] = field(default_factory=dict)
+    refusing: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, PutReport] = field(default_factory=dict)
+    sets: list[int] = field(default_factory=list)
+    faults: int = 0
+    lost: int = 0
+
+    async def put_many(self, *, key: str, drafts: Drafts, actor: str) -> PutReport:
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(drafts), type=Drafts) == drafts
+        if self.faults:
+            self.faults -= 1
+            raise Fault("the connection was lost on the way there")
+        if key not in self.answers:
+            self.sets.append(len(drafts))
+            self.answers[key] = self._put(drafts)
+        if self.lost:
+            self.lost -= 1
+            raise Fault("the connection was lost on the way back")
+        return self.answers[key]
+
+    def _put(self, drafts: tuple[ProductDraft, ...]) -> PutReport:
+        outcome: dict[str, list[str]] = {"created": [], "changed": [], "unchanged": []}
+        refused = {draft.slug: self.refusing[draft.slug] for draft in drafts if draft.slug in self.refusing}
+        for draft in drafts:
+            if draft.slug in refused:
+                continue
+            known = self.drafts.get(draft.slug)
+            kind = "created" if known is None else "unchanged" if known == draft else "changed"
+            outcome[kind].append(draft.slug)
+            self.drafts[draft.slug] = draft
+        return PutReport(**{kind: tuple(slugs) for kind, slugs in outcome.items()}, refused=refused)
+
+    @property
+    def client(self) -> Products:
+        return cast(Products, self)
+
+
+@dataclass
+class Warehouse:
+    """Pieces by sku, each key carried out once. It can be told to fail the next calls of set_many."""
+
+    pieces: dict[str, int] = field(default_factory=dict)
+    refusing: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, dict[str, str]] = field(default_factory=dict)
+    counts: int = 0
+    faults: int = 0
+
+    async def set_many(self, *, key: str, on_hand: dict[str, int], actor: str, location: str) -> dict[str, str]:
+        assert len(on_hand) <= 200
+        if self.faults:
+            self.faults -= 1
+            raise Fault("the connection was lost on the way there")
+        if key not in self.answers:
+            self.counts += len(on_hand)
+            self.answers[key] = {sku: self.refusing[sku] for sku in on_hand if sku in self.refusing}
+            self.pieces |= {sku: pieces for sku, pieces in on_hand.items() if sku not in self.refusing}
+        return self.answers[key]
+
+    async def available(self, *, skus: tuple[str, ...], locations: tuple[str, ...]) -> dict[str, int]:
+        assert len(skus) <= 200
+        return {sku: self.pieces.get(sku, 0) for sku in skus}
+
+    async def stock(self, *, sku: str) -> Stock:
+        if sku not in self.pieces:
+            raise NoSuchStock(sku=sku)
+        counts: dict[str, Any] = {"on_hand": self.pieces[sku], "reserved": 0, "sold": 0, "available": self.pieces[sku]}
+        return Stock(sku=sku, version=1, levels=(Level(location="main", **counts),), **counts)
+
+    @property
+    def client(self) -> Inventory:
+        return cast(Inventory, self)

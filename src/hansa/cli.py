@@ -203,6 +203,7 @@ async def _import_products(settings: Settings, options: argparse.Namespace) -> i
 
 async def _import(products: Products, inventory: Inventory, options: argparse.Namespace) -> int:
     """0, or 1 when not a single row was good."""
+    report = options.report or report_beside(options.file)
     try:
         summary = await import_products(
             file=options.file,
@@ -210,13 +211,13 @@ async def _import(products: Products, inventory: Inventory, options: argparse.Na
             inventory=inventory,
             format=options.format,
             stock=options.stock,
-            report=options.report,
+            report=report,
         )
     except NotImportable as error:
         raise Refusal(str(error)) from None
     _say(summary.text)
     if summary.refused or summary.stock_refused:
-        _say(f"What was refused, and why: {options.report or report_beside(options.file)}")
+        _say(f"What was refused, and why: {report}")
     return 0 if summary.rows > summary.refused or not summary.rows else 1
 
 

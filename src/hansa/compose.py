@@ -13,6 +13,7 @@ from sqlalchemy import MetaData
 from starlette.types import ASGIApp
 
 from hansa.kernel.clock import Clock, SystemClock
+from hansa.kernel.contract import methods_of
 from hansa.kernel.ids import Ids
 from hansa.platform.database.migrations import migrate
 from hansa.platform.database.platform_tables import OUTBOX_AGE
@@ -212,6 +213,7 @@ def _app(shop: Shop) -> ASGIApp:
         channel=shop.settings.channel,
         ids=shop.ids,
         authenticate=lambda token: users.authenticate(token=token),
+        session_errors=methods_of(Users)["authenticate"].errors,
         metrics=shop.metrics,
         ready=ready,
         version=version("hansa"),

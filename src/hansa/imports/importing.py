@@ -211,7 +211,7 @@ class _Import:
     async def _put(self, rows: list[Row]) -> PutReport:
         drafts = tuple(row.draft for row in rows)
         # The run is in the key: what was changed by others since an earlier run is to be brought up to date.
-        key = f"import:{_digest(drafts)}"
+        key = f"import:{self._run}:{_digest(drafts)}"
         return await self._until_answered(lambda: self._products.put_many(key=key, drafts=drafts, actor=self._actor))
 
     async def _stock(self, rows: list[Row], created: frozenset[str]) -> list[Refusal]:

@@ -107,6 +107,7 @@ async def tea() -> AsyncIterator[aiohttp.ClientSession]:
             channel=Channel(currencies=("USD", "CNY"), locales=("en", "zh")),
             ids=Ids(clock=clock),
             authenticate=authenticate,
+            session_errors=(NotSignedIn,),
             metrics=RequestMetrics(clock=clock, registry=CollectorRegistry()),
             ready=ready,
             version="1",

@@ -187,12 +187,12 @@ async def test_what_is_out_of_stock_is_refused_and_nobody_is_charged(shop: Shop)
     ],
 )
 async def test_a_draft_that_cannot_be_ordered_is_refused_and_leaves_its_key_free(
-    near_shop: Shop, wrong: object, error: type[BusinessError]
+    small_shop: Shop, wrong: object, error: type[BusinessError]
 ):
     with pytest.raises(error):
-        await near_shop.place("k1", wrong)  # type: ignore[arg-type]
+        await small_shop.place("k1", wrong)  # type: ignore[arg-type]
 
-    assert (await near_shop.place("k1")).status == "placed"
+    assert (await small_shop.place("k1")).status == "placed"
 
 
 async def test_a_sku_named_twice_is_one_line(shop: Shop):

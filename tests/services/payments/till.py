@@ -44,6 +44,19 @@ class Killed(BaseException):
     """The process died here."""
 
 
+async def dies(act: Awaitable[object]) -> bool:
+    """Whether the process dies of it, alone or among tasks that go on beside it."""
+    try:
+        await act
+    except Killed:
+        return True
+    except BaseExceptionGroup as group:
+        if (rest := group.split(Killed)[1]) is not None:
+            raise rest from None
+        return True
+    return False
+
+
 class Disturbed:
     """A provider behind a bad line: `plan` names for coming calls what goes wrong, and when."""
 

@@ -1,11 +1,12 @@
 """A products service over either engine, behind either wire."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 from sqlalchemy import Table, select
@@ -23,7 +24,8 @@ from hansa.services.products.contract import Products
 from hansa.services.products.service import ProductsService
 from hansa.services.products.tables import METADATA
 from tests.clocks import ManualClock
-from tests.databases import ENGINES, POSTGRES, opened
+from tests.databases import POSTGRES, SQLITE, opened
+from tests.servers import PostgresServer
 
 MOST_EVENTS = 10_000
 
@@ -81,20 +83,46 @@ async def shop_on(engine: str, wire: Any, folder: Path, dsn: str | None) -> Asyn
     ) as database:
         service = ProductsService(database=database, clock=clock, ids=ids, default_locale="en")
         yield Shop(database=database, clock=clock, ids=ids, service=service, products=wire(Products, service))
+    if dsn is not None:
+        await emptied(dsn)
+
+
+@pytest.fixture(scope="session")
+def products_dsn(postgres_server: PostgresServer) -> Iterator[str]:
+    """One database for all tests of this folder, which leave it empty: making one takes longer than most of them."""
+    postgres_server.start()
+    yield postgres_server.create_database("products_suite")
+    postgres_server.start()
+    postgres_server.drop_database("products_suite")
+
+
+async def emptied(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": "products"})
+    try:
+        await connection.execute("; ".join(f"DELETE FROM {table.name}" for table in METADATA.sorted_tables))
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(
-    params=[(engine, wire) for engine in ENGINES for wire in (local, twice)], ids=lambda p: f"{p[0]}-{p[1].__name__}"
+    params=[(SQLITE, local), (SQLITE, twice), (POSTGRES, twice)], ids=lambda param: f"{param[0]}-{param[1].__name__}"
 )
 async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shop]:
     engine, wire = request.param
-    dsn = request.getfixturevalue("postgres_dsn") if engine == POSTGRES else None
+    dsn = request.getfixturevalue("products_dsn") if engine == POSTGRES else None
     async with shop_on(engine, wire, tmp_path, dsn) as made:
         yield made
 
 
 @pytest.fixture
-async def racing_shop(postgres_dsn: str, tmp_path: Path) -> AsyncIterator[Shop]:
+async def racing_shop(products_dsn: str, tmp_path: Path) -> AsyncIterator[Shop]:
     """On PostgreSQL, where two writers really are at it at once."""
-    async with shop_on(POSTGRES, local, tmp_path, postgres_dsn) as made:
+    async with shop_on(POSTGRES, local, tmp_path, products_dsn) as made:
+        yield made
+
+
+@pytest.fixture
+async def small_shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    """On SQLite, for what has nothing to do with engines or wires."""
+    async with shop_on(SQLITE, local, tmp_path, None) as made:
         yield made

@@ -16,11 +16,12 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp
 
 from hansa.kernel.channel import Channel
+from hansa.kernel.errors import BusinessError
 from hansa.kernel.ids import Ids
 from hansa.kernel.principal import STAFF, Principal
 from hansa.platform.http import problems
 from hansa.platform.http.errors import Forbidden, NoSuchRoute, TokenMissing
-from hansa.platform.http.openapi import docs_page, openapi
+from hansa.platform.http.openapi import Description, docs_page, openapi
 from hansa.platform.http.request import (
     choose_currency,
     choose_locale,
@@ -55,7 +56,8 @@ class Surroundings:
     channel: Channel
     ids: Ids
     authenticate: Callable[[str], Awaitable[Principal]]
-    """Raises the users service's own refusal for a token that stands for nobody."""
+    session_errors: tuple[type[BusinessError], ...]
+    """How `authenticate` refuses a token that stands for nobody."""
     metrics: RequestMetrics
     ready: Callable[[], Awaitable[Mapping[str, str]]]
     """What is not ready, by part; empty when everything is."""
@@ -65,8 +67,11 @@ class Surroundings:
 
 def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
     """The ASGI application."""
-    document = msgspec.json.encode(openapi(routes, version=around.version))
-    docs = docs_page(routes, version=around.version)
+    about = Description(
+        version=around.version, currencies=around.channel.currencies, session_errors=around.session_errors
+    )
+    document = msgspec.json.encode(openapi(routes, about))
+    docs = docs_page(routes, about)
     endpoints = [StarletteRoute(route.path, _endpoint(route, around), methods=[route.verb]) for route in routes]
 
     async def metrics(request: Request) -> Response:

@@ -14,6 +14,7 @@ from hansa.platform.http.errors import (
     Forbidden,
     KeyInvalid,
     KeyMissing,
+    NoSuchRoute,
     NotJson,
     TokenMissing,
     VersionInvalid,
@@ -42,17 +43,29 @@ _FAULTS = {
 }
 
 
-def openapi(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of all routes: the shop's version and currencies, and how a session's token may be refused."""
+
+    version: str
+    currencies: tuple[str, ...]
+    session_errors: tuple[type[BusinessError], ...]
+
+
+def openapi(routes: Sequence[Route], about: Description) -> dict[str, Any]:
     """The OpenAPI document."""
     types = [type_ for route in routes for type_ in (route.body, route.answer) if _is_described(type_)]
     schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
     by_type = {id(type_): schema for type_, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for route in routes:
-        paths[route.path][route.verb.lower()] = _operation(route, by_type)
+        paths[route.path][route.verb.lower()] = _operation(route, by_type, about)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Hansa", "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "info": {
+            "title": "Hansa",
+            "version": about.version,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "paths": dict(paths),
         "components": {
             "schemas": {**components, "Problem": PROBLEM},
@@ -66,14 +79,14 @@ def _is_described(type_: Any) -> bool:
     return type_ is not None and type_ is not bytes and type_ is not type(None)
 
 
-def _operation(route: Route, by_type: dict[int, Any]) -> dict[str, Any]:
+def _operation(route: Route, by_type: dict[int, Any], about: Description) -> dict[str, Any]:
     summary, _, description = route.summary.partition("\n")
     operation: dict[str, Any] = {
         "operationId": route.name,
         "tags": [route.tag],
         "summary": summary,
-        "parameters": _parameters(route),
-        "responses": _responses(route, by_type),
+        "parameters": _parameters(route, about),
+        "responses": _responses(route, by_type, about),
     }
     if description.strip():
         operation["description"] = description.strip()
@@ -91,7 +104,7 @@ def _operation(route: Route, by_type: dict[int, Any]) -> dict[str, Any]:
     return operation
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
+def _parameters(route: Route, about: Description) -> list[dict[str, Any]]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 256}}
         for name in route.path_names
@@ -104,7 +117,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         ]
     parameters.append(_header("Accept-Language", "The wanted language, such as `zh`; the shop's first one otherwise."))
     parameters.append(
-        {"name": "currency", "in": "query", "required": False, "schema": {"type": "string", "pattern": "^[A-Z]{3}$"}}
+        {"name": "currency", "in": "query", "required": False, "schema": {"type": "string", "enum": about.currencies}}
     )
     if route.verb not in ("GET", "HEAD"):
         parameters.append(
@@ -127,7 +140,7 @@ def _header(name: str, description: str, required: bool = False) -> dict[str, An
     }
 
 
-def _responses(route: Route, by_type: dict[int, Any]) -> dict[str, Any]:
+def _responses(route: Route, by_type: dict[int, Any], about: Description) -> dict[str, Any]:
     success: dict[str, Any] = {"description": "As asked."}
     if _is_described(route.answer):
         success["content"] = {"application/json": {"schema": by_type[id(route.answer)]}}
@@ -135,7 +148,7 @@ def _responses(route: Route, by_type: dict[int, Any]) -> dict[str, Any]:
     if route.is_public_read:
         responses["304"] = {"description": "It is what the client has already (If-None-Match)."}
     problems: dict[str, dict[str, str]] = defaultdict(dict)
-    for error in errors_of(route):
+    for error in errors_of(route, about):
         problems[str(STATUS[error.kind])][error.code] = error.title()
     for status, codes in sorted(problems.items()):
         listed = "\n".join(f"- `{code}`: {title}" for code, title in codes.items())
@@ -145,9 +158,13 @@ def _responses(route: Route, by_type: dict[int, Any]) -> dict[str, Any]:
     return responses
 
 
-def errors_of(route: Route) -> tuple[type[BusinessError], ...]:
+def errors_of(route: Route, about: Description) -> tuple[type[BusinessError], ...]:
     """All that a route may refuse with: the service's own reasons and the HTTP layer's."""
     own: list[type[BusinessError]] = list(EVERYWHERE)
+    if route.path_names:
+        own.append(NoSuchRoute)
+    if not route.is_public_read:
+        own += about.session_errors
     if route.access is not Access.ANYONE:
         own.append(TokenMissing)
     if route.access is Access.STAFF:
@@ -180,29 +197,30 @@ td,th{text-align:left;padding:.25rem .5rem;border-top:1px solid #eceff4;vertical
 @media(max-width:40rem){.who{float:none;display:block}}"""
 
 
-def docs_page(routes: Sequence[Route], *, version: str) -> str:
+def docs_page(routes: Sequence[Route], about: Description) -> str:
     """A page that reads without scripts."""
     by_tag: dict[str, list[Route]] = defaultdict(list)
     for route in routes:
         by_tag[route.tag].append(route)
     sections = "".join(
-        f"<h2>{html.escape(tag)}</h2>{''.join(_described(route) for route in group)}" for tag, group in by_tag.items()
+        f"<h2>{html.escape(tag)}</h2>{''.join(_described(route, about) for route in group)}"
+        for tag, group in by_tag.items()
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f"<title>Hansa API</title><style>{_STYLE}</style></head><body><h1>Hansa API</h1>"
-        f'<p>Version {html.escape(version)}. The same for machines: <a href="/openapi.json">/openapi.json</a>. '
+        f'<p>Version {html.escape(about.version)}. The same for machines: <a href="/openapi.json">/openapi.json</a>. '
         f"Errors are <code>application/problem+json</code> with a stable <code>code</code>.</p>{sections}</body></html>"
     )
 
 
-def _described(route: Route) -> str:
+def _described(route: Route, about: Description) -> str:
     summary, _, rest = route.summary.partition("\n")
     rows = "".join(
         f"<tr><td>{STATUS[error.kind]}</td><td><code>{html.escape(error.code)}</code></td>"
         f"<td>{html.escape(error.title())}</td></tr>"
-        for error in errors_of(route)
+        for error in errors_of(route, about)
     )
     marks = [
         route.access.value,

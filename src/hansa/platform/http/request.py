@@ -23,6 +23,8 @@ from hansa.platform.http.errors import (
 from hansa.platform.http.route import Route
 
 BODY_TIMEOUT_S = 15.0
+MOST_DISCARDED = 2 * 1024 * 1024
+"""How much of a body that is too large is read and thrown away: a client that is still sending misses the answer."""
 LARGEST_LANGUAGES = 200
 _AT = re.compile(r" - at `(?:key in )?\$?(.*?)`$")
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
@@ -55,7 +57,7 @@ async def read_body(request: Request, route: Route) -> Any:
 
 async def _read_bytes(request: Request, largest: int) -> bytes:
     stated = request.headers.get("content-length", "0")
-    if not stated.isdigit() or int(stated[:12]) > largest:
+    if not stated.isdigit() or len(stated) > 18:
         raise BodyTooLarge(largest_bytes=largest)
     chunks: list[bytes] = []
     size = 0
@@ -63,13 +65,16 @@ async def _read_bytes(request: Request, largest: int) -> bytes:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > largest:
-                    raise BodyTooLarge(largest_bytes=largest)
-                chunks.append(chunk)
+                if size <= largest:
+                    chunks.append(chunk)
+                elif size > largest + MOST_DISCARDED:
+                    break
     except TimeoutError:
         raise BodyInvalid(reason="the body did not arrive in time") from None
     except ClientDisconnect:
         raise BodyInvalid(reason="the body broke off") from None
+    if size > largest:
+        raise BodyTooLarge(largest_bytes=largest)
     return b"".join(chunks)
 
 

@@ -51,7 +51,7 @@ class HttpServer:
             http=HTTPModes.http1,
             websockets=False,
             backlog=BACKLOG,
-            log_level=LogLevels.warning,
+            log_level=LogLevels.error,
             log_dictconfig=SERVER_LOGGING,
         )
         self._address = (host, port)

@@ -224,11 +224,24 @@ def prices_to_add(*, stated: Sequence[PriceDraft], kept: Sequence[PriceDraft], n
         below = [price for price in earlier if is_current(price, now=now) and price.valid_from not in begun]
         for price in prices:
             known = standing.get(price.valid_from) if price.valid_from else below[-1] if below else None
-            if known is None or not _costs_the_same(known, price):
-                beginning = price.valid_from or min((moment - MICROSECOND for moment in begun if moment), default=now)
-                if price.valid_to is None or price.valid_to > beginning:
-                    added.append(msgspec.structs.replace(price, valid_from=beginning))
+            beginning = price.valid_from or _beginning_below(begun, below, now=now)
+            matters = price.valid_to is None or price.valid_to > max(beginning, now)
+            if matters and (known is None or not _costs_the_same(known, price)):
+                added.append(msgspec.structs.replace(price, valid_from=beginning))
     return tuple(added)
+
+
+def _beginning_below(begun: set[datetime], below: Sequence[PriceDraft], *, now: datetime) -> datetime:
+    """When the price that simply holds begins: just before those its draft lets win over it, or now.
+
+    It is now, too, where a price that the draft does not name would win over them all. No two rows of one draft
+    begin at the same moment.
+    """
+    is_outdone = bool(below) and bool(begun) and _begin(below[-1]) > min(begun)
+    beginning = now if is_outdone or not begun else min(begun)
+    while beginning in begun:
+        beginning -= MICROSECOND
+    return beginning
 
 
 def _costs_the_same(one: PriceDraft, other: PriceDraft) -> bool:

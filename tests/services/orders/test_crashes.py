@@ -134,7 +134,7 @@ async def test_many_processes_may_drive_the_same_order(near_shop: Shop, token: s
 
     await asyncio.gather(
         *(process.resume() for process in processes),
-        *(near_shop.place("k1", draft(token), orders=process) for process in processes),  # type: ignore[arg-type]
+        *(near_shop.place("k1", draft(token), orders=process) for process in processes),
     )
 
     await near_shop.settle()

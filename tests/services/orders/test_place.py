@@ -92,7 +92,7 @@ async def test_the_same_key_again_gives_the_first_answer(shop: Shop):
 @pytest.mark.parametrize("token", ["tok_success", "tok_declined", "tok_late"])
 async def test_twenty_at_the_same_moment_with_one_key_make_one_order(shop: Shop, token: str):
     processes = [shop.process(), shop.process()]
-    asked = [shop.place("k1", draft(token), orders=processes[number % 2]) for number in range(20)]  # type: ignore[arg-type]
+    asked = [shop.place("k1", draft(token), orders=processes[number % 2]) for number in range(20)]
 
     answers = await asyncio.gather(*asked, return_exceptions=True)
 

@@ -11,7 +11,7 @@ from hansa.services.products.contract import (
     VariantDraft,
 )
 
-IN_ENGLISH: dict[str, str] = {"locale": "en", "currency": "USD"}
+IN_ENGLISH: dict[str, Any] = {"locale": "en", "currency": "USD"}
 
 
 def usd(amount: int, **terms: Any) -> PriceDraft:

@@ -25,6 +25,9 @@ SERVER_LOGGING: dict[str, Any] = {
 }
 """Hand this to Granian as its log configuration: its records then take the same way as all others."""
 
+TALKATIVE = ("alembic",)
+"""Libraries that tell at level INFO what nobody asked."""
+
 _correlation: ContextVar[str] = ContextVar("hansa_correlation", default="")
 _OWN_FIELDS = ("event", "level", "at", "logger", "correlation")
 """Fields that logging itself writes: texts in them are searched, their names are not judged."""
@@ -81,6 +84,8 @@ def _configure_standard_library(stream: TextIO, level: int, entered: list[Proces
     root.handlers[:] = [other for other in root.handlers if not isinstance(other, _Handler)] + [handler]
     root.setLevel(level)
     logging.captureWarnings(True)
+    for talkative in TALKATIVE:
+        logging.getLogger(talkative).setLevel(max(level, logging.WARNING))
 
 
 class _Handler(logging.StreamHandler[TextIO]):

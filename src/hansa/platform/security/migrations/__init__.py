@@ -1,0 +1,1 @@
+"""How the tables of keyring came to be, step by step."""

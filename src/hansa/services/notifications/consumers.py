@@ -1,0 +1,27 @@
+"""What notifications do when orders have news."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hansa.platform.database.port import Transaction
+from hansa.platform.messaging.port import Consumer, Received
+from hansa.services.notifications.service import NotificationsService
+from hansa.services.orders.events import OrderPlaced
+
+
+def consumers(service: NotificationsService) -> Sequence[Consumer[Any]]:
+    async def placed(tx: Transaction, news: Sequence[Received[OrderPlaced]]) -> None:
+        for event in sorted((each.event for each in news), key=lambda event: int(event.order_id)):
+            await service.order_placed(
+                tx,
+                order_id=event.order_id,
+                number=event.number,
+                lines=[(line.name, line.quantity, line.total) for line in event.lines],
+                subtotal=event.subtotal,
+                total=event.total,
+                locale=event.locale,
+                person=event.person,
+                contact=event.contact,
+            )
+
+    return [Consumer(name="notifications.order_placed", hears=OrderPlaced, handle=placed, afterwards=service.send_soon)]

@@ -1,0 +1,137 @@
+"""What notifications do: write down what is to be said, and say it until it is said."""
+
+import asyncio
+from collections.abc import Sequence
+from contextvars import Context
+
+import msgspec
+import structlog
+
+from hansa.kernel.clock import Clock, to_micros
+from hansa.kernel.ids import slot_of
+from hansa.kernel.money import Money
+from hansa.platform.database.port import Database, Transaction
+from hansa.platform.mail.port import Mail, Mailer, MailInvalid, MailRefused
+from hansa.platform.security.sealing import Keyring, PersonErased
+from hansa.services.notifications import rules, store
+from hansa.services.notifications.rules import Facts, Item
+from hansa.services.orders.contract import CONTACT_CONTEXT, Contact
+
+BATCH = 32
+"""Mails under way at once."""
+MOST_BATCHES = 16
+"""Of one run of the job; what is left waits for the next."""
+
+log = structlog.get_logger()
+
+
+class NotificationsService:
+    """Confirmations by mail. Nobody asks notifications anything: they hear, and they send."""
+
+    def __init__(self, *, database: Database, clock: Clock, keyring: Keyring, mailer: Mailer) -> None:
+        self._database = database
+        self._clock = clock
+        self._keyring = keyring
+        self._mailer = mailer
+        self._kicked: asyncio.Task[None] | None = None
+
+    async def order_placed(
+        self,
+        tx: Transaction,
+        *,
+        order_id: str,
+        number: str,
+        lines: Sequence[tuple[str, int, Money]],
+        subtotal: Money,
+        total: Money,
+        locale: str,
+        person: str,
+        contact: str,
+    ) -> None:
+        """Write a confirmation down. `lines` are name, pieces and total; `contact` is a `Contact` sealed by orders."""
+        now = self._clock.now()
+        items = tuple(Item(name=name, quantity=quantity, total=sum_) for name, quantity, sum_ in lines)
+        facts = Facts(number=number, items=items, subtotal=subtotal, total=total)
+        mail = store.Mail(
+            order_id=order_id,
+            kind=rules.ORDER_PLACED,
+            person=person,
+            contact=contact,
+            locale=locale,
+            facts=msgspec.json.encode(facts).decode(),
+            attempts=0,
+            next_at=to_micros(now),
+        )
+        await store.add(tx, [mail], at=now)
+
+    async def send(self) -> None:
+        """Send the mails that are due; harmless when several do it at once."""
+        for _ in range(MOST_BATCHES):
+            if await self._send_batch() < BATCH:
+                return
+
+    async def send_soon(self) -> None:
+        """Have the mails sent without waiting for it."""
+        if self._kicked is None or self._kicked.done():
+            self._kicked = asyncio.get_running_loop().create_task(self._send_quietly(), context=Context())
+
+    async def _send_quietly(self) -> None:
+        try:
+            await self.send()
+        except Exception:
+            log.warning("mails not sent; the next regular attempt comes soon", exc_info=True)
+
+    async def _send_batch(self) -> int:
+        """One attempt at a batch; answers how many were due."""
+        now = self._clock.now()
+        due = await store.due(self._database, at=now, limit=BATCH)
+        if not due:
+            return 0
+        later = [(mail, rules.next_attempt(attempts=mail.attempts + 1, at=now)) for mail in due]
+        async with self._database.write(*{slot_of(mail.order_id) for mail in due}) as tx:
+            ours = await store.take(tx, later)
+        mails = sorted(
+            (mail for mail in due if (mail.order_id, mail.kind) in ours), key=lambda mail: int(mail.order_id)
+        )
+        states = await asyncio.gather(*(self._attempt(mail) for mail in mails))
+        over = [(mail, state) for mail, state in zip(mails, states, strict=True) if state != "due"]
+        if over:
+            async with self._database.write(*{slot_of(mail.order_id) for mail, _ in over}) as tx:
+                for mail, state in over:
+                    await store.end(tx, mail, state=state, at=self._clock.now())
+        return len(due)
+
+    async def _attempt(self, mail: store.Mail) -> str:
+        """What becomes of the mail: it stays `due` where another attempt may help."""
+        try:
+            await self._mailer.send(await self._written(mail))
+        except PersonErased:
+            return "dropped"
+        except (MailInvalid, MailRefused) as error:
+            log.warning("mail refused for good", order_id=mail.order_id, kind=mail.kind, code=error.code)
+            return "failed"
+        except Exception as error:  # one mail must not hurt its neighbours
+            is_given_up = rules.is_given_up(attempts=mail.attempts + 1)
+            # The error's type only: its text may name the person.
+            log.warning(
+                "mail not sent",
+                order_id=mail.order_id,
+                kind=mail.kind,
+                error=type(error).__name__,
+                is_given_up=is_given_up,
+            )
+            return "failed" if is_given_up else "due"
+        return "sent"
+
+    async def _written(self, mail: store.Mail) -> Mail:
+        box = await self._keyring.box(person=mail.person)
+        contact = box.open(mail.contact, Contact, context=CONTACT_CONTEXT)
+        facts = msgspec.json.decode(mail.facts, type=Facts)
+        letter = rules.letter(facts=facts, contact=contact, locale=mail.locale)
+        return Mail(
+            to=contact.email,
+            subject=letter.subject,
+            text=letter.text,
+            message_key=rules.message_key(kind=mail.kind, order_id=mail.order_id),
+            locale=mail.locale,
+        )

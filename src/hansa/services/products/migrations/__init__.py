@@ -1,0 +1,1 @@
+"""How the tables of products came to be, step by step."""

@@ -99,10 +99,11 @@ class Disturbed:
         when, error = (self.plan[call].pop(0) if self.plan[call] else None) or ("", None)
         if error is not None and when == "before":
             raise error
-        answer = await act()
-        if error is not None:
-            raise error
-        return answer
+        try:
+            return await act()
+        finally:
+            if error is not None:
+                raise error
 
 
 class Mortal(Database):

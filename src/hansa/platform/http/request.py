@@ -79,6 +79,8 @@ async def _read_bytes(request: Request, largest: int) -> bytes:
 
 
 def read_query(request: Request, type_: type[msgspec.Struct]) -> Any:
+    if any("\0" in value for value in request.query_params.values()):
+        raise BodyInvalid(reason="a text must not hold a NUL character")
     try:
         return msgspec.convert(dict(request.query_params), type_, strict=False)
     except msgspec.ValidationError as error:

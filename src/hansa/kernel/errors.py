@@ -24,6 +24,10 @@ class Kind(StrEnum):
     TOO_MANY = "too_many"
 
 
+RESERVED = frozenset({"type", "title", "status", "code", "detail"})
+"""Members of a problem (RFC 9457), which no field of an error may be named after."""
+
+
 @dataclass_transform(kw_only_default=True)
 class BusinessError(Exception):
     """A declared way of saying no: has a stable code and fields, and survives the wire and the disk.
@@ -42,6 +46,8 @@ class BusinessError(Exception):
         cls.code = code
         cls.kind = kind
         dataclass(kw_only=True, eq=False, repr=False)(cls)
+        if reserved := RESERVED.intersection(cls.field_names()):
+            raise TypeError(f"{cls.__name__}: {sorted(reserved)} are what a problem itself is made of")
 
     def fields(self) -> dict[str, Any]:
         """The fields by name, in plain JSON values."""

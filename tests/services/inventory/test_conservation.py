@@ -57,14 +57,19 @@ class Counting(RuleBasedStateMachine):
         self.ids = {number: self.shelves.order(slot=number) for number in ORDERS}
         self._run(self._empty())
 
-    @initialize(lines=st.lists(asked, min_size=len(ORDERS), max_size=len(ORDERS)), bought=st.sets(orders))
-    def the_shop_has_opened(self, lines: list[tuple[tuple[str, int], ...]], bought: set[int]) -> None:
+    @initialize(
+        lines=st.lists(asked, min_size=len(ORDERS), max_size=len(ORDERS)),
+        fates=st.lists(st.sampled_from(["new", "held", "sold"]), min_size=len(ORDERS), max_size=len(ORDERS)),
+    )
+    def the_shop_has_opened(self, lines: list[tuple[tuple[str, int], ...]], fates: list[str]) -> None:
         self.lines = dict(zip(ORDERS, lines, strict=True))
         for location in LOCATIONS:
             self.count_many(dict.fromkeys(SKUS, 6), location)
-        for order in bought:
-            self.reserve(order, seconds=60)
-            self.sell(order)
+        for order, fate in zip(ORDERS, fates, strict=True):
+            if fate != "new":
+                self.reserve(order, seconds=60)
+            if fate == "sold":
+                self.sell(order)
 
     @rule(place=places, count=st.integers(0, 9), is_stale=st.booleans())
     def count(self, place: tuple[str, str], count: int, is_stale: bool) -> None:
@@ -149,7 +154,7 @@ class Counting(RuleBasedStateMachine):
                 wanted[sku] += quantity
             self._bring_back(order, wanted & self.bought[order])
 
-    @rule(place=places, quantity=pieces, is_repeated=st.booleans())
+    @rule(place=places, quantity=st.integers(1, 9), is_repeated=st.booleans())
     def sell_at_a_till(self, place: tuple[str, str], quantity: int, is_repeated: bool) -> None:
         sku, location = place
         key = f"till {place} {quantity}" if is_repeated else self._new_key()

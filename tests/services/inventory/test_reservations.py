@@ -4,9 +4,10 @@ from datetime import timedelta, timezone
 
 import pytest
 
+from hansa.kernel.errors import IdempotencyKeyReused
 from hansa.services.inventory.contract import Movement, OutOfStock, ReservationGone
 from hansa.services.inventory.events import ReservationExpired
-from hansa.services.inventory.rules import Demand, ReservedOtherwise
+from hansa.services.inventory.rules import Demand
 from hansa.services.inventory.service import EXPIRY_BATCH, reservations
 from hansa.services.inventory.service.reservations import Request
 from tests.services.inventory.shelves import HALF_AN_HOUR, Shelves, lines_of
@@ -84,7 +85,7 @@ async def test_an_order_has_one_reservation(shelves: Shelves) -> None:
     await shelves.put("HAT", 9)
     order = shelves.order()
     await shelves.reserve(order, ("HAT", 1))
-    with pytest.raises(ReservedOtherwise):
+    with pytest.raises(IdempotencyKeyReused):
         await shelves.reserve(order, ("HAT", 2))
     assert await shelves.level("HAT") == (9, 1, 0)
 
@@ -236,7 +237,7 @@ async def test_a_batch_of_orders_is_answered_in_the_order_of_arrival(shelves: Sh
         "ReservationGone",
         "Reservation",
         "Reservation",
-        "ReservedOtherwise",
+        "IdempotencyKeyReused",
     ]
     assert (await shelves.level("HAT"), await shelves.level("SHOE")) == ((4, 4, 0), (4, 1, 0))
 

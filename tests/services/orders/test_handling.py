@@ -140,7 +140,7 @@ async def test_a_cancelled_order_cannot_be_cancelled_by_another_act(shop: Shop):
 
     with pytest.raises(OrderConflict) as refused:
         await shop.orders.cancel(key="c2", order=order.id, member=None)
-    assert refused.value.status == "cancelled"
+    assert refused.value.order_status == "cancelled"
 
 
 async def test_a_cart_whose_order_was_cancelled_before_it_was_placed_can_be_ordered_again(shop: Shop):

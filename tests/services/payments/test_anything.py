@@ -160,7 +160,7 @@ def test_whatever_happens_the_books_agree_in_the_end(
         till = runner.run(opening.__aenter__())
         try:
             machine = type("Anything", (Anything,), {"till": till, "runner": runner})
-            run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            run_state_machine_as_test(
                 machine,
                 settings=settings(
                     max_examples=examples,

@@ -88,7 +88,7 @@ async def test_twenty_refunds_at_once_never_exceed_what_was_taken(till: Till) ->
 async def test_the_same_refund_asked_for_by_many_at_once_goes_back_once(till: Till) -> None:
     order_id = till.order()
     await till.charge(order_id)
-    refunds = await asyncio.gather(*(till.service.refund(**_part(order_id)) for _ in range(10)))
+    refunds = await asyncio.gather(*(refund(till, order_id, "r1", 500) for _ in range(10)))
     assert {refund.id for refund in refunds} == {refunds[0].id}
     assert (await till.books(order_id))["refunded"] == 500
 
@@ -131,10 +131,6 @@ async def test_two_runs_of_the_job_try_a_refund_once(till: Till) -> None:
     assert till.provider.calls["refund"] == before + 1
 
 
-def _part(order_id: str) -> dict[str, object]:
-    return {"key": "r1", "order_id": order_id, "amount": Money(500, "EUR"), "reason": "broken"}
-
-
 class declining:
     """While it lasts, the provider declines every refund."""
 
@@ -145,7 +141,7 @@ class declining:
         async def decline(**_: object) -> RefundAnswer:
             return RefundAnswer(state="declined", reason="the card is gone")
 
-        self._sandbox.refund = decline  # type: ignore[method-assign,assignment]
+        self._sandbox.refund = decline  # type: ignore[method-assign]
 
     def __exit__(self, *_: object) -> None:
         del self._sandbox.refund

@@ -94,6 +94,8 @@ class Disturbed:
     def jobs(self) -> Sequence[Job]:
         return self._provider.jobs()
 
+    async def close(self) -> None: ...
+
     async def _pass(self, call: str, act: Callable[[], Awaitable[T]]) -> T:
         self.calls[call] += 1
         when, error = (self.plan[call].pop(0) if self.plan[call] else None) or ("", None)

@@ -153,7 +153,8 @@ class Inventory(Protocol):
     async def reserve(
         self, *, key: Key, order_id: Id, lines: Lines, locations: tuple[Location, ...], expires_at: datetime
     ) -> Reservation:
-        """Hold all lines for an order, or none. The order's id is the true key: asked again, the first answer is given.
+        """Hold all lines for an order, or none. The order's id is the true key: asked again, the first answer is given,
+        and with other lines IdempotencyKeyReused.
 
         A refusal is remembered: the order never gets pieces later. Neither does one whose pieces were released, were it
         before they were ever reserved: that is ReservationGone. Locations are in the order of preference: a sku comes

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from hansa.kernel.errors import ErrorRecord, revive_error
+from hansa.kernel.errors import ErrorRecord, IdempotencyKeyReused, revive_error
 from hansa.kernel.ids import Id, slot_of_value
 from hansa.services.inventory.contract import (
     BelowReserved,
@@ -27,10 +27,6 @@ Kind = Literal["received", "written_off", "reserved", "released", "sold", "retur
 
 class LevelBroken(Exception):
     """An entry would make a level impossible: a mistake of whoever enters it, never an answer to a buyer."""
-
-
-class ReservedOtherwise(Exception):
-    """An order was reserved with other lines before: a mistake of the caller, since an order's lines never change."""
 
 
 class Place(NamedTuple):
@@ -281,7 +277,7 @@ def answer(*, kept: Kept, lines: tuple[Line, ...]) -> Reservation | Exception:
     if kept.state == "released":
         return ReservationGone(order_id=kept.order_id)
     if kept.lines != lines:
-        return ReservedOtherwise(f"order {kept.order_id} asked for other lines before")
+        return IdempotencyKeyReused()
     if kept.refusal is not None:
         return revive_error(kept.refusal, (OutOfStock,))
     return Reservation(order_id=kept.order_id, lines=kept.lines, expires_at=kept.expires_at)

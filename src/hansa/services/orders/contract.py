@@ -26,10 +26,10 @@ class NoSuchCart(BusinessError, code="orders.cart_not_found", kind=Kind.NOT_FOUN
 
 
 class InvalidDraft(BusinessError, code="orders.draft_invalid", kind=Kind.INVALID):
-    """The draft contradicts itself; `pointer` names the part and `detail` says why."""
+    """The draft contradicts itself; `pointer` names the part and `reason` says why."""
 
     pointer: str
-    detail: str
+    reason: str
 
 
 class CartEmpty(BusinessError, code="orders.cart_empty", kind=Kind.INVALID):
@@ -90,7 +90,7 @@ class PaymentDeclined(BusinessError, code="payments.declined", kind=Kind.PAYMENT
 class OrderConflict(BusinessError, code="orders.conflict", kind=Kind.CONFLICT):
     """The order's state does not allow this."""
 
-    status: str
+    order_status: str
 
 
 class TooMany(BusinessError, code="orders.too_many", kind=Kind.CONFLICT):

@@ -47,7 +47,7 @@ def refusal(error: BusinessError, *, order_id: str) -> Refusal:
         case payments.NoSuchProvider(provider=provider):
             told = NoSuchProvider(provider=provider)
         case _:
-            told = OrderConflict(status="rejected")
+            told = OrderConflict(order_status="rejected")
     return Refusal(reason=error.code, error=record_error(told))
 
 

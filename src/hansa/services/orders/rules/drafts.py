@@ -38,14 +38,14 @@ def lines_of(draft: OrderDraft) -> tuple[carts.CartLine, ...] | None:
     """
     if draft.cart_id is not None:
         if draft.lines is not None:
-            raise InvalidDraft(pointer="/lines", detail="name a cart or lines, not both")
+            raise InvalidDraft(pointer="/lines", reason="name a cart or lines, not both")
         return None
     if not draft.lines:
         raise CartEmpty()
     pieces = pieces_by_sku((line.sku, line.quantity) for line in draft.lines)
     for sku, quantity in pieces.items():
         if quantity > MOST_PIECES:
-            raise InvalidDraft(pointer="/lines", detail=f"more than {MOST_PIECES} pieces of {sku}")
+            raise InvalidDraft(pointer="/lines", reason=f"more than {MOST_PIECES} pieces of {sku}")
     return tuple(carts.CartLine(sku=sku, quantity=quantity) for sku, quantity in pieces.items())
 
 

@@ -82,7 +82,7 @@ def cancelled(order: Order, *, by: str, at: datetime) -> Order:
     """Raises OrderConflict unless the order is pending, or placed and nothing of it was sent."""
     is_whole = not any(line.fulfilled for line in order.lines)
     if order.status not in ("pending", "placed") or not is_whole:
-        raise OrderConflict(status=order.status)
+        raise OrderConflict(order_status=order.status)
     return _changed(
         order, at, status="cancelled", reason=by, lines=_cancelled_lines(order), payments=_let_go(order, by)
     )
@@ -106,7 +106,7 @@ def fulfilled(order: Order, *, draft: FulfilmentDraft, fulfilment_id: str, at: d
     Raises OrderConflict unless it is placed, TooMany for more pieces than are left.
     """
     if order.status != "placed":
-        raise OrderConflict(status=order.status)
+        raise OrderConflict(order_status=order.status)
     left = {line.sku: line.quantity - line.fulfilled - line.cancelled for line in order.lines}
     sent = pieces_by_sku((line.sku, line.quantity) for line in draft.lines) if draft.lines else Counter(left)
     _check(sent, left)
@@ -133,7 +133,7 @@ def fulfilled(order: Order, *, draft: FulfilmentDraft, fulfilment_id: str, at: d
 def check_refundable(order: Order) -> None:
     """Raises OrderConflict: what is rejected or cancelled is paid back by itself."""
     if order.status not in ("placed", "completed"):
-        raise OrderConflict(status=order.status)
+        raise OrderConflict(order_status=order.status)
 
 
 def returned(order: Order, *, restock: Sequence[FulfilmentLine], at: datetime) -> Order:

@@ -175,7 +175,7 @@ class Placing:
         try:
             box = await self._books.keyring.box(person=person)
         except PersonErased as error:
-            raise OrderConflict(status="erased") from error
+            raise OrderConflict(order_status="erased") from error
         return Record(
             order=drafts.opened(
                 order_id=order_id, quote=quote, draft=draft, locale=wish.locale, channel=self._channel.name, at=now

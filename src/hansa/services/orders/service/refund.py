@@ -114,7 +114,7 @@ class Refunding:
         except payments.RefundTooLarge as error:
             return await self._refuse(request, RefundTooLarge(refundable=error.refundable))
         except payments.NoSuchPayment:
-            return await self._refuse(request, OrderConflict(status=record.order.status))
+            return await self._refuse(request, OrderConflict(order_status=record.order.status))
         if request.restock:
             back = tuple(Line(sku=line.sku, quantity=line.quantity) for line in request.restock)
             await self._inventory.take_back(key=f"orders.restock {act}", order_id=request.order_id, lines=back)

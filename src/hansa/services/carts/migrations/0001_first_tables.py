@@ -1,0 +1,96 @@
+"""First tables."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision: str | None = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("audit_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("slot", "audit_id", name=op.f("audit_pk")),
+    )
+    op.create_index(op.f("audit_at_index"), "audit", ["at"], unique=False)
+    op.create_index(op.f("audit_slot_target_index"), "audit", ["slot", "target"], unique=False)
+    op.create_table(
+        "carts",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("cart_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member", sa.BigInteger(), nullable=True),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("is_open", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("merged_into", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("(member IS NULL) <> (secret = '')", name=op.f("carts_owned_check")),
+        sa.CheckConstraint("merged_into IS NULL OR NOT is_open", name=op.f("carts_merged_closed_check")),
+        sa.PrimaryKeyConstraint("slot", "cart_id", name=op.f("carts_pk")),
+    )
+    op.create_table(
+        "commands",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("request", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("claimed_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("slot", "key", name=op.f("commands_pk")),
+    )
+    op.create_index(op.f("commands_claimed_at_index"), "commands", ["claimed_at"], unique=False)
+    op.create_table(
+        "dead_letters",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("consumer", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("envelope", sa.Text(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("parked_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("slot", "event_id", "consumer", name=op.f("dead_letters_pk")),
+    )
+    op.create_table(
+        "inbox",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("consumer", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("handled_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("slot", "event_id", "consumer", name=op.f("inbox_pk")),
+    )
+    op.create_index(op.f("inbox_handled_at_index"), "inbox", ["handled_at"], unique=False)
+    op.create_table(
+        "member_carts",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("member", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("cart_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("slot", "member", name=op.f("member_carts_pk")),
+        sa.UniqueConstraint("slot", "cart_id", name=op.f("member_carts_slot_cart_id_unique")),
+    )
+    op.create_table(
+        "outbox",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("envelope", sa.Text(), nullable=False),
+        sa.Column("written_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("slot", "event_id", name=op.f("outbox_pk")),
+    )
+    op.create_table(
+        "cart_lines",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("cart_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("sku", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("added_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("quantity > 0", name=op.f("cart_lines_some_check")),
+        sa.ForeignKeyConstraint(["slot", "cart_id"], ["carts.slot", "carts.cart_id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("slot", "cart_id", "sku", name=op.f("cart_lines_pk")),
+    )

@@ -1,0 +1,1 @@
+"""How the tables of carts came to be, step by step."""

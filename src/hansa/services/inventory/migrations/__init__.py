@@ -1,0 +1,1 @@
+"""How the tables of inventory came to be, step by step."""

@@ -1,0 +1,1 @@
+"""How the tables of shipping came to be, step by step."""

@@ -45,6 +45,8 @@ async def wait_for(condition: Callable[[], Any], *, timeout_s: float = 10.0) -> 
 
 
 async def test_cancelled_in_the_block_nothing_is_kept(database: Database) -> None:
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     is_inside = asyncio.Event()
 
     async def write() -> None:
@@ -61,6 +63,7 @@ async def test_cancelled_in_the_block_nothing_is_kept(database: Database) -> Non
     assert await skus(database) == []
     await add(database, (7, "hat", 1))
     assert await available(database, sku="hat") == 1
+    assert complaints == [], "the pool had to clean up after us"
 
 
 async def test_cancelled_during_the_commit_it_is_finished_first(database: Database) -> None:

@@ -1,9 +1,11 @@
 """What only PostgreSQL has: roles that see nothing of each other, time-outs, and a pool."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -210,6 +212,70 @@ async def test_a_server_that_says_nothing_more_is_given_up(
         with pytest.raises(StorageBusy):
             await things.all(Statement(text("SELECT pg_sleep(5)")))
         await add(things, (7, "hat", 3))
+
+
+class Wire:
+    """A way to the server that can go dead: nothing comes through any more, and nobody hangs up."""
+
+    def __init__(self, dsn: str) -> None:
+        address = urlsplit(dsn)
+        assert address.port is not None
+        self._port = address.port
+        self._address = address
+        self._live: list[asyncio.Event] = []
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> str:
+        """Its address, to be used in place of the server's."""
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        return urlunsplit(self._address._replace(netloc=f"{self._address.username}@127.0.0.1:{port}"))
+
+    def kill(self) -> None:
+        """All connections that there are go dead; new ones work."""
+        for is_dead in self._live:
+            is_dead.set()
+
+    async def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_dead = asyncio.Event()
+        self._live.append(is_dead)
+        there = await asyncio.open_connection("127.0.0.1", self._port)
+        for source, sink in ((reader, there[1]), (there[0], writer)):
+            task = asyncio.create_task(self._copy(source, sink, is_dead))
+            self._tasks.add(task)
+
+    async def _copy(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_dead: asyncio.Event) -> None:
+        while data := await source.read(65536):
+            if not is_dead.is_set():
+                sink.write(data)
+        sink.close()
+
+
+async def test_of_connections_that_died_without_a_word_one_caller_pays_and_the_others_do_not(
+    postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silence_s = 2.0
+    monkeypatch.setattr(postgres, "SILENCE_TIMEOUT_S", silence_s)
+    wire = Wire(postgres_dsn)
+    async with opened(await wire.open(), tmp_path) as things:
+        await asyncio.gather(*(add(things, (7, f"before-{number}", 1)) for number in range(8)))
+        wire.kill()
+        started = time.monotonic()
+        with pytest.raises(StorageBusy):
+            await skus(things)
+        for number in range(8):
+            await add(things, (7, f"after-{number}", 1))
+        assert time.monotonic() - started < 2 * silence_s
+        assert len(await skus(things)) == 16
+    await wire.close()
 
 
 async def test_whoever_finds_no_free_connection_in_time_is_told_busy(

@@ -265,8 +265,9 @@ def _translating(connection: Connection | None, *, is_commit: bool = False) -> I
             raise StorageBusy(str(error)) from error
         if state == _IN_BROKEN_TRANSACTION:
             raise TransactionBroken(str(error)) from error
-        if isinstance(error, asyncpg.InternalClientError) and connection is not None:
-            # A server that goes down says so to idle connections too, which confuses the driver before it has noticed.
+        if isinstance(error, (asyncpg.InternalClientError, TimeoutError)) and connection is not None:
+            # A server that goes down says so to idle connections too, which confuses the driver before it has noticed;
+            # and one that has gone silent will not answer a polite farewell either.
             _end(connection)
         if not (_ends_connection(error) or (connection is not None and _is_lost(connection))):
             raise

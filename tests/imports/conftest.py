@@ -51,6 +51,8 @@ class Desk:
 
     @property
     def refused(self) -> list[tuple[int, str, str]]:
+        if not self.report.exists():
+            return []
         with self.report.open(encoding="utf-8", newline="") as lines:
             return [(int(line), identifier, reason) for line, identifier, reason in list(csv.reader(lines))[1:]]
 

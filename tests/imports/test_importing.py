@@ -37,6 +37,7 @@ async def test_json_lines_are_drafts_with_stock(desk: Desk):
 
     assert (summary.rows, summary.created, summary.stock_set, summary.without_category) == (2, 2, 1, 2)
     assert desk.warehouse.pieces == {"P-1": 5}
+    assert not desk.report.exists()
     assert desk.refused == []
 
 

@@ -29,6 +29,7 @@ def test_an_error_is_the_same_after_the_wire() -> None:
         "test.sold",
         "test.sold(sku='HAT', left=3)",
     )
+    assert repr(revived) == repr(Sold(sku="HAT", left=3))  # an exception msgspec made would end the process here
 
 
 def test_an_error_nobody_declared_is_a_fault() -> None:

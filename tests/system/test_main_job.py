@@ -3,6 +3,7 @@
 import email
 import email.policy
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +27,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def imported(served: Served) -> str:
-    done = served.run("import", "products", str(ICECAT), "--format", "icecat", "--stock", str(STOCK))
+    done = take(served, stock=STOCK)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def take(served: Served, *, stock: int) -> subprocess.CompletedProcess[str]:
+    report = served.folder.parent / "refused.csv"
+    file = str(ICECAT)
+    return served.run("import", "products", file, "--format", "icecat", "--stock", str(stock), "--report", str(report))
 
 
 def counted(said: str, word: str) -> int:
@@ -47,7 +54,7 @@ def test_all_products_go_in_and_few_are_left_without_a_category(imported: str) -
 
 @pytest.mark.timeout(240)
 def test_the_same_file_again_changes_nothing(served: Served, imported: str) -> None:
-    again = served.run("import", "products", str(ICECAT), "--format", "icecat", "--stock", "55")
+    again = take(served, stock=55)
     assert again.returncode == 0, again.stderr
     assert counted(again.stdout, "created") == counted(again.stdout, "changed") == 0
     assert counted(again.stdout, "unchanged") == counted(imported, "created")

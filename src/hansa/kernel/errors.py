@@ -83,7 +83,9 @@ def revive_error(record: ErrorRecord, declared: tuple[type[BusinessError], ...])
     """The error that was recorded, if it is a declared one; else a fault, since nobody knows how to act on it."""
     for cls in declared:
         if cls.code == record.code:
-            return msgspec.convert(record.fields, cls)
+            checked = msgspec.convert(record.fields, cls)
+            # Made anew, because msgspec leaves out what an exception needs: the repr of its own would end the process.
+            return cls(**{name: getattr(checked, name) for name in cls.field_names()})
     return Fault(f"undeclared error {record.code}")
 
 

@@ -201,6 +201,7 @@ class Charge:
     payment: Payment
     token: str
     is_closed: bool = False
+    first: str = ""
     taken: int = 0
     times_taken: int = 0
 
@@ -224,6 +225,8 @@ class Payments:
 
     async def charge(self, *, key: str, order_id: str, provider: str, token: str, amount: Money) -> Payment:
         charge = self.charges.get(order_id)
+        if charge is not None and charge.first == "pending" and not charge.is_closed:
+            return self._payment(order_id, provider, amount)  # the first answer, whatever has become of it
         if charge is None:
             charge = self.charges[order_id] = Charge(self._payment(order_id, provider, amount), token)
             charge.is_closed = order_id in self.closed
@@ -231,6 +234,7 @@ class Payments:
                 self._fail(charge)
             elif not charge.is_closed and token == "tok_success":
                 self._take(charge)
+        charge.first = charge.first or charge.payment.state
         if charge.is_closed:
             raise payments.PaymentConflict(state="closed")
         if charge.payment.state == "failed":

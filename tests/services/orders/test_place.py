@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from hansa.kernel.errors import BusinessError, CommandInFlight, IdempotencyKeyReused
 from hansa.kernel.ids import slot_of, slot_of_value
 from hansa.kernel.money import Money
+from hansa.services.inventory.events import ReservationExpired
 from hansa.services.orders.contract import (
     CONTACT_CONTEXT,
     AddressIncomplete,
@@ -29,7 +30,9 @@ from hansa.services.orders.contract import (
     QuoteChanged,
 )
 from hansa.services.orders.events import OrderPlaced, OrderRejected
+from hansa.services.payments.events import PaymentFailed
 from tests.services.orders.shop import ADDRESS, EMAIL, MEMBER, OTHER_MEMBER, Shop, draft
+from tests.services.orders.trouble import Broken
 
 
 async def test_a_guest_places_an_order_and_is_given_its_name(shop: Shop):
@@ -326,3 +329,61 @@ async def test_what_costs_nothing_can_be_ordered(shop: Shop, monkeypatch: pytest
     order = await shop.place("k1", draft(GIFT=1))
 
     assert (order.status, order.total.amount) == ("placed", 0)
+
+
+async def test_money_of_which_no_news_came_is_found_by_asking(shop: Shop):
+    pending = await shop.place("k1", draft("tok_late"))
+    shop.payments.settle()
+    shop.payments.news.clear()
+
+    await shop.pass_time(60)
+
+    assert (await shop.orders.get(order=pending.id, member=None)).status == "placed"
+    await shop.audit()
+
+
+async def test_a_pending_order_is_not_forgotten_by_a_bank_that_never_heard_of_it(shop: Shop):
+    pending = await shop.place("k1", draft("tok_late"))
+    del shop.payments.charges[pending.id.partition("-")[0]]
+
+    await shop.pass_time(30)
+    await shop.settle()
+
+    assert (await shop.orders.get(order=pending.id, member=None)).status == "placed"
+    await shop.audit()
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_old_news_of_a_refused_payment_changes_nothing(shop: Shop, is_cancelled: bool):
+    order = await shop.place("k1", member=MEMBER)
+    await shop.deliver()
+    if is_cancelled:
+        order = await shop.orders.cancel(key="c1", order=order.id, member=MEMBER)
+    shop.payments.news.append(PaymentFailed(order_id=order.id, payment_id="1", reason="late"))
+    await shop.deliver()
+
+    assert (await shop.orders.get(order=order.id, member=MEMBER)).status == order.status
+    assert not shop.events(OrderRejected)
+
+
+async def test_news_of_unknown_orders_are_no_news(shop: Shop):
+    order_id = shop.ids.new(slot=3)
+    shop.inventory.news.append(ReservationExpired(order_id=order_id))
+    shop.payments.news.append(PaymentFailed(order_id=order_id, payment_id="1", reason=""))
+
+    await shop.deliver()
+
+    assert not await shop.statuses()
+
+
+@pytest.mark.parametrize("minutes", [11, 16])
+async def test_a_bank_that_cannot_be_asked_holds_an_order_up_but_not_for_ever(near_shop: Shop, minutes: int):
+    pending = await near_shop.place("k1", draft("tok_late"))
+    near_shop.clock.advance(60 * minutes)
+    near_shop.trouble.plan(at=3, failure=Broken)  # after the sweep has taken it on: before it asks the bank
+
+    await near_shop.service.resume()
+
+    assert "before Payments.of_order" in near_shop.trouble.steps[2]
+    status = (await near_shop.orders.get(order=pending.id, member=None)).status
+    assert status == ("pending" if minutes < 15 else "rejected")

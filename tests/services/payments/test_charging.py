@@ -121,9 +121,9 @@ async def test_a_charge_that_never_arrived_is_sent_again(till: Till) -> None:
     till.provider.disturb("charge", "before")
     assert (await till.charge(order_id)).state == "pending"
     assert await till.books(order_id) == {}
-    await till.pass_time(25)
+    await till.pass_time(5)
     assert await till.books(order_id) == {}
-    await till.pass_time(30)
+    await till.pass_time(15)
     assert (await till.payments.of_order(order_id=order_id)).state == "captured"
     assert await till.books(order_id) == {"captured": PRICE.amount}
 

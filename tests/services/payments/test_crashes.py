@@ -150,6 +150,17 @@ async def test_silence_about_held_money_is_a_fault_and_found_out_later(till: Til
     assert (await till.books(order_id))["captured"] == (PRICE.amount if act == "capture" else 0)
 
 
+@pytest.mark.parametrize(("act", "state"), [("capture", "captured"), ("void", "voided")])
+async def test_what_was_done_about_held_money_just_before_a_crash_is_found_out(
+    till: Till, act: str, state: str
+) -> None:
+    order_id = till.order()
+    await till.authorize(order_id)
+    await die(till, lambda: getattr(till.payments, act)(key="a", order_id=order_id), act, 1, "after")
+    await till.pass_time(15)
+    assert (await till.payments.of_order(order_id=order_id)).state == state
+
+
 async def test_many_sweepers_at_once_ask_about_a_payment_once(till: Till) -> None:
     order_id = till.order()
     await till.charge(order_id, "tok_timeout")

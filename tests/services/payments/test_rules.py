@@ -105,11 +105,11 @@ def test_the_answer_to_a_charge_follows_from_what_is_kept_alone(state: Any, is_c
         assert refusal.value.code == ("payments.declined" if state == "failed" else "payments.conflict")
 
 
-def test_a_silent_payment_is_asked_about_four_times_in_the_first_minute_and_then_twice_a_minute() -> None:
+def test_a_silent_payment_is_asked_about_four_times_in_its_first_minute_and_then_twice_a_minute() -> None:
     subject, moments = intent(state="pending", next_look_at=NOW + rules.LOOKS[0]), []
     for second in range(180):
         now = NOW + timedelta(seconds=second)
         if (looked := rules.looking(subject, now=now)) is not subject:
             moments.append(second)
             subject = looked
-    assert moments == [5, 15, 30, 60, 90, 120, 150]
+    assert moments == [5, 10, 20, 35, 65, 95, 125, 155]

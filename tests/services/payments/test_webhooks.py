@@ -14,6 +14,7 @@ from hansa.platform.security.tokens import sign_webhook
 from hansa.services.payments.api import routes
 from hansa.services.payments.contract import NoSuchPayment, NoSuchProvider, PaymentConflict, WebhookRefused
 from hansa.services.payments.events import PaymentCaptured, PaymentFailed
+from hansa.services.payments.service import PaymentsService
 from tests.services.payments.till import PRICE, SECRET, Till
 
 
@@ -82,6 +83,24 @@ async def test_a_changed_body_is_refused(till: Till) -> None:
 async def test_an_unknown_provider_is_named(till: Till) -> None:
     with pytest.raises(NoSuchProvider):
         await till.payments.hear(key="k", provider="piggy_bank", headers={}, body=b"")
+
+
+async def test_a_provider_has_no_say_about_the_payments_of_another(till: Till) -> None:
+    order_id = till.order()
+    await till.charge(order_id, "tok_late")
+    rival = PaymentsService(
+        database=till.database,
+        providers={"rival": till.provider},
+        keyring=till.keyring,
+        clock=till.clock,
+        ids=till.ids,
+    )
+    till.is_deaf = True
+    till.clock.advance(3)
+    await till.sandbox.deliver()
+    [headers, body] = till.posted[0]
+    await rival.hear(key="k", provider="rival", headers=headers, body=body)
+    assert (await till.payments.of_order(order_id=order_id)).state == "pending"
 
 
 async def test_a_word_about_an_order_nobody_knows_is_acknowledged_and_ignored(till: Till) -> None:

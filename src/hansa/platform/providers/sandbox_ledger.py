@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
@@ -24,6 +25,8 @@ LARGEST_BATCH = 256
 LARGEST_DELIVERY = 32
 """Webhooks sent at once."""
 BUSY_TIMEOUT_S = 10.0
+OPENING_ATTEMPTS = 100
+OPENING_PAUSE_S = 0.02
 SECOND = 1_000_000
 CLAIMED_FOR = 10 * SECOND
 """How long a webhook counts as being sent; one whose sender died is sent again after that."""
@@ -173,7 +176,7 @@ class Ledger:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
             self._connection = connection
@@ -183,6 +186,19 @@ class Ledger:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch the file to WAL. Unlike all else this does not wait while another process does the same."""
+    for attempt in range(OPENING_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if attempt == OPENING_ATTEMPTS - 1:
+                raise
+            time.sleep(OPENING_PAUSE_S)
+        else:
+            return
 
 
 def _attempt(connection: sqlite3.Connection, act: Act[Any]) -> Any:

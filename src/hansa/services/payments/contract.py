@@ -101,7 +101,7 @@ class Payments(Protocol):
 
     @command(errors=(NoSuchPayment, PaymentConflict), timeout_ms=8_000)
     async def capture(self, *, key: Key, order_id: Id) -> Payment:
-        """Take what is held. PaymentConflict if nothing is, or the order is closed; a fault if the provider is silent."""
+        """Take what is held. PaymentConflict if nothing is or the order is closed; a fault if nobody answers."""
         ...
 
     @command(errors=(NoSuchPayment, PaymentConflict), timeout_ms=8_000)

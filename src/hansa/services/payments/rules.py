@@ -47,10 +47,10 @@ _STATES: dict[Word, IntentState] = {
     "voided": "voided",
 }
 
-LOOKS = tuple(timedelta(seconds=seconds) for seconds in (5, 10, 15, 30))
+LOOKS = tuple(timedelta(seconds=seconds) for seconds in (5, 5, 10, 15, 30))
 """Pauses before asking a provider about a charge it has not settled; the last one repeats."""
-RESEND_AFTER = timedelta(seconds=30)
-"""How old a charge that never arrived must be before it is sent again: by then no call is under way."""
+RESEND_AFTER = timedelta(seconds=10)
+"""How old a charge that never arrived must be before it is sent again: a call is given up after half of that."""
 LOOKS_AT_AUTHORIZED = 3
 """How often an authorization is asked about, after a call about it was not answered."""
 REFUND_TRIES = tuple(timedelta(seconds=seconds) for seconds in (5, 10, 20, 40, 80, 160, 300))

@@ -106,7 +106,7 @@ class Refunding:
     async def _carry_out(self, request: Request) -> Request:
         record = await self._books.find(order=request.order_id)
         amount = None if request.amount is None else Money(request.amount, record.order.currency)
-        act = digest(request.order_id, self._books.ids.secret())  # so that no other caller's key is in the way
+        act = digest(request.order_id, request.key)  # so that no other caller's key is in the way
         try:
             refund = await self._payments.refund(
                 key=f"orders.refund {act}", order_id=request.order_id, amount=amount, reason=request.reason

@@ -71,7 +71,7 @@ class Sheet:
     def owe(
         self, order_id: str, *, key: str, amount: int, reason: str, try_at: datetime, attempts: int = 0
     ) -> RefundRow:
-        """Promise a refund, to be tried from `try_at` on until it ends; `attempts` were made before under other keys."""
+        """Promise a refund, to be tried from `try_at` on until it ends; `attempts` were made under other keys."""
         refund = RefundRow(
             order_id=order_id,
             refund_id=self._ids.new(slot=slot_of(order_id)),

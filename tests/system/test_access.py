@@ -82,7 +82,7 @@ async def test_each_route_opens_for_the_roles_it_names_and_no_others(shop: Opene
         for role, token in tokens.items():
             if route.verb == "DELETE" and token:
                 continue  # would end the session that the next routes need; it has its own test below
-            body = None if route.verb == "GET" else {}
+            body: Any = None if route.verb == "GET" else {}
             status, answer = await shop.request(route.verb, path, body, token=token, headers={"If-Match": '"1"'})
             said = (plain(route), role, status, answer)
             if route.access is Access.STAFF:

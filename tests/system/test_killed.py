@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from hansa.compose import compose
+from hansa.services.orders import tables as order_tables
 from hansa.settings import Settings
 from tests import audits
 from tests.served import Served
@@ -102,7 +103,7 @@ async def test_a_shop_killed_in_a_rush_keeps_every_promise(served: Served, tmp_p
     try:
         await audits.drained(shop)
         await audits.everything_balances(shop)
-        orders = await audits.rows(shop, "orders", audits.order_tables.METADATA.tables["orders"])
+        orders = await audits.rows(shop, "orders", order_tables.ORDERS)
         by_status = Counter(row["status"] for row in orders)
         assert by_status["placed"] == statuses["placed"], "an acknowledged order was lost, or one was placed unasked"
     finally:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Table, and_, bindparam, delete, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
-from hansa.platform.database.port import Reader, Row, Transaction
+from hansa.platform.database.port import Database, Reader, Row, Transaction
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, FLAG, ID, MOMENT, SLOT, TEXT
 from hansa.services.payments.tables import INTENTS, NOTICES, REFUNDS
@@ -155,7 +155,7 @@ async def change_intents(tx: Transaction, *, intents: Iterable[Values]) -> set[i
     return {row["order_id"] for row in rows}
 
 
-async def due_intents(reader: Reader, *, now: int, limit: int) -> list[tuple[int, int]]:
+async def due_intents(reader: Reader | Database, *, now: int, limit: int) -> list[tuple[int, int]]:
     """The places of intents that somebody should look at, the longest due first."""
     rows = await reader.all(DUE_INTENTS, now=now, limit=limit)
     return [(row["slot"], row["order_id"]) for row in rows]
@@ -176,7 +176,7 @@ async def list_refunds(reader: Reader, *, slot: int, order_id: int) -> Sequence[
     return await reader.all(LIST_REFUNDS, slot=slot, order_id=order_id)
 
 
-async def due_refunds(reader: Reader, *, now: int, limit: int) -> list[tuple[int, int, int]]:
+async def due_refunds(reader: Reader | Database, *, now: int, limit: int) -> list[tuple[int, int, int]]:
     """The places of refunds that should be tried (again), the longest due first."""
     rows = await reader.all(DUE_REFUNDS, now=now, limit=limit)
     return [(row["slot"], row["order_id"], row["refund_id"]) for row in rows]

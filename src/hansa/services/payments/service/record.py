@@ -74,8 +74,7 @@ class Record:
 
     async def take_due(self, *, limit: int) -> list[Intent]:
         """Payments that are due to be looked at, for the caller alone: nobody else is given them for a while."""
-        async with self._database.read() as reader:
-            places = await store.due_intents(reader, now=to_micros(self._clock.now()), limit=limit)
+        places = await store.due_intents(self._database, now=to_micros(self._clock.now()), limit=limit)
         if not places:
             return []
         async with self._database.write(*{slot for slot, _ in places}) as tx:

@@ -104,8 +104,7 @@ class Refunding:
     async def _take_due(self) -> list[Due]:
         """Refunds that are due, for the caller alone: nobody else is given them for a while."""
         now = self._clock.now()
-        async with self._database.read() as reader:
-            places = await store.due_refunds(reader, now=to_micros(now), limit=LARGEST_RUN)
+        places = await store.due_refunds(self._database, now=to_micros(now), limit=LARGEST_RUN)
         if not places:
             return []
         async with self._database.write(*{slot for slot, _, _ in places}) as tx:

@@ -136,6 +136,7 @@ async def _prepare_demo(shop: Shop) -> None:
     note = msgspec.json.decode(note_file.read_bytes(), type=DemoNote) if note_file.exists() else None
     if note is None or not note.catalogue:
         await demo.load(products=shop.client(Products), inventory=shop.client(Inventory))
+        await shop.settle()  # so that the first page shows what is in stock
     email = shop.settings.staff_email or (note.staff_email if note else STAFF_EMAIL)
     password = shop.settings.staff_password
     if password:

@@ -171,8 +171,6 @@ async def compose(
             adapters={"payment_providers": shop.providers},
         )
         _add(shop, manifest, parts, wire, bus)
-    for provider in shop.providers.values():
-        shop.jobs_of[f"provider {provider.name}"] = provider.jobs()
     _observe(shop, registry)
     shop.app = _app(shop)
     shop.closing += [passwords.close, bus.close, *(provider.close for provider in shop.providers.values())]

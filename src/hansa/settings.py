@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     locales: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("en", "zh")
     sandbox_payments: bool = True
     """Whether the sandbox provider, which moves no real money, is offered."""
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = True
 
     @property
@@ -70,4 +70,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsInvalid(f"a setting is wrong: {error}") from None
+        reason, _, place = str(error).partition(" - at `$.")
+        name = place.rstrip("`")
+        where = f"{name} (HANSA_{name.upper()})" if name else "the settings file"
+        raise SettingsInvalid(f"{where} is wrong: {reason}") from None

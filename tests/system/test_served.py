@@ -54,7 +54,7 @@ def test_a_random_staff_password_is_printed_once_and_opens_the_staff_routes(serv
     served.start()
     password = served.said().partition("password: ")[2].split()[0]
     status, session = served.post("/api/v1/sessions", {"email": STAFF[0], "password": password})
-    assert (status, session["user"]["roles"]) == (201, ["customer", "staff"])
+    assert (status, session["user"]["roles"]) == (201, ["staff"])
     served.stop()
     served.output.unlink()
     served.start()

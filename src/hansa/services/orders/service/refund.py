@@ -113,7 +113,7 @@ class Refunding:
             )
         except payments.RefundTooLarge as error:
             return await self._refuse(request, RefundTooLarge(refundable=error.refundable))
-        except payments.NoSuchPayment:
+        except (payments.NoSuchPayment, payments.RefundInvalid):
             return await self._refuse(request, OrderConflict(order_status=record.order.status))
         if request.restock:
             back = tuple(Line(sku=line.sku, quantity=line.quantity) for line in request.restock)

@@ -8,7 +8,6 @@ from hansa.platform.database.sqlite import SqliteDatabase
 from tests import audits
 from tests.shops import opened_shop
 
-
 MOST_ORDERS = 200
 
 

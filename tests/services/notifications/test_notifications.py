@@ -30,7 +30,7 @@ from hansa.services.notifications.manifest import MANIFEST
 from hansa.services.notifications.service import BATCH, NotificationsService
 from hansa.services.notifications.tables import MAILS, METADATA
 from hansa.services.orders.contract import CONTACT_CONTEXT, Contact
-from hansa.services.orders.events import OrderPlaced, SoldLine
+from hansa.services.orders.events import OrderPlaced, SoldLine, Step
 from tests import databases
 from tests.clocks import ManualClock
 
@@ -95,6 +95,11 @@ class Office:
             cart_id=None,
             lines=(line,),
             subtotal=Money(3998, "EUR"),
+            steps=(
+                Step(kind="tax", name="VAT", amount=Money(638, "EUR"), included=True),
+                Step(kind="shipping", name="Parcel", amount=Money(500, "EUR"), included=False),
+                Step(kind="tax", name="VAT", amount=Money(80, "EUR"), included=True),
+            ),
             total=Money(4498, "EUR"),
             locale=locale,
             person=person,
@@ -161,6 +166,8 @@ async def test_who_has_ordered_is_told_so_once(office: Office):
         "2 × A hat",
         "39.98 EUR",
         "44.98 EUR",
+        "Parcel",
+        "7.18 EUR",
         "Ada Lovelace",
         f"{placed.aggregate}-secret",
     ]:

@@ -17,6 +17,7 @@ def consumers(service: NotificationsService) -> Sequence[Consumer[Any]]:
                 order_id=event.order_id,
                 number=event.number,
                 lines=[(line.name, line.quantity, line.total) for line in event.lines],
+                steps=[(step.name, step.amount, step.included) for step in event.steps],
                 subtotal=event.subtotal,
                 total=event.total,
                 locale=event.locale,

@@ -1,6 +1,6 @@
 """What mails say, in which language, and how patiently they are sent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -23,12 +23,21 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     total: Money
 
 
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What comes on top of the lines, or is included in them, under one name."""
+
+    name: str
+    amount: Money
+    included: bool
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of an order; nothing personal."""
 
     number: str
     items: tuple[Item, ...]
     subtotal: Money
+    steps: tuple[Step, ...] = ()
     total: Money
 
 
@@ -43,6 +52,18 @@ def letter(*, facts: Facts, contact: Contact, locale: str) -> Letter:
     """The confirmation of an order in the language of the locale (BCP 47), else in English."""
     language = locale.lower().partition("-")[0]
     return _LANGUAGES.get(language, _english)(facts, contact)
+
+
+def summed(steps: Sequence[tuple[str, Money, bool]]) -> tuple[Step, ...]:
+    """Steps of the same name in one: a mail need not say the tax of each line. What is nothing is left out."""
+    sums: dict[tuple[str, str, bool], int] = {}
+    for name, amount, included in steps:
+        sums[(name, amount.currency, included)] = sums.get((name, amount.currency, included), 0) + amount.amount
+    return tuple(
+        Step(name=name, amount=Money(amount, currency), included=included)
+        for (name, currency, included), amount in sums.items()
+        if amount
+    )
 
 
 def message_key(*, kind: str, order_id: str) -> str:
@@ -68,7 +89,9 @@ def _english(facts: Facts, contact: Contact) -> Letter:
         *_items(facts),
         "",
         f"Subtotal: {_money(facts.subtotal)}",
+        *(f"{step.name}: {_money(step.amount)}" for step in facts.steps if not step.included),
         f"Total: {_money(facts.total)}",
+        *(f"  of which {step.name}: {_money(step.amount)}" for step in facts.steps if step.included),
         "",
         f"To look at your order or cancel it, use its name: {contact.order}",
     ]
@@ -84,7 +107,9 @@ def _chinese(facts: Facts, contact: Contact) -> Letter:
         *_items(facts),
         "",
         f"小计：{_money(facts.subtotal)}",
+        *(f"{step.name}：{_money(step.amount)}" for step in facts.steps if not step.included),
         f"合计：{_money(facts.total)}",
+        *(f"  其中{step.name}：{_money(step.amount)}" for step in facts.steps if step.included),
         "",
         f"查看或取消订单，请使用订单名称：{contact.order}",
     ]

@@ -42,16 +42,18 @@ class NotificationsService:
         order_id: str,
         number: str,
         lines: Sequence[tuple[str, int, Money]],
+        steps: Sequence[tuple[str, Money, bool]],
         subtotal: Money,
         total: Money,
         locale: str,
         person: str,
         contact: str,
     ) -> None:
-        """Write a confirmation down. `lines` are name, pieces and total; `contact` is a `Contact` sealed by orders."""
+        """Write a confirmation down. `lines` are name, pieces and total; `steps` are name, amount and whether the prices
+        include it; `contact` is a `Contact` sealed by orders."""
         now = self._clock.now()
         items = tuple(Item(name=name, quantity=quantity, total=sum_) for name, quantity, sum_ in lines)
-        facts = Facts(number=number, items=items, subtotal=subtotal, total=total)
+        facts = Facts(number=number, items=items, steps=rules.summed(steps), subtotal=subtotal, total=total)
         mail = store.Mail(
             order_id=order_id,
             kind=rules.ORDER_PLACED,

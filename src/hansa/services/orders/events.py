@@ -21,6 +21,15 @@ class SoldLine(msgspec.Struct, frozen=True, kw_only=True):
     seller_id: str
 
 
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A step from subtotal to total; an included one explains prices and adds nothing."""
+
+    kind: str
+    name: str
+    amount: Money
+    included: bool
+
+
 class OrderPlaced(Event, frozen=True, kw_only=True):
     """Money is certain and the pieces are sold."""
 
@@ -31,6 +40,7 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
     cart_id: Id | None
     lines: tuple[SoldLine, ...]
     subtotal: Money
+    steps: tuple[Step, ...] = ()
     total: Money
     locale: str
     person: str

@@ -14,7 +14,7 @@ from hansa.services.orders.contract import (
     OutOfStock,
     PaymentDeclined,
 )
-from hansa.services.orders.events import OrderCancelled, OrderFulfilled, OrderPlaced, OrderRejected, SoldLine
+from hansa.services.orders.events import OrderCancelled, OrderFulfilled, OrderPlaced, OrderRejected, SoldLine, Step
 from hansa.services.payments import contract as payments
 
 
@@ -105,6 +105,10 @@ def order_placed(order: Order, *, cart_id: str | None, person: str, contact: str
             for line in order.lines
         ),
         subtotal=order.subtotal,
+        steps=tuple(
+            Step(kind=step.kind, name=step.name, amount=step.amount, included=step.included)
+            for step in order.adjustments
+        ),
         total=order.total,
         locale=order.locale,
         person=person,

@@ -19,6 +19,7 @@ from hansa import demo
 from hansa.compose import STORED, Shop, compose, migrate_all
 from hansa.imports import NotImportable, import_products
 from hansa.imports.report import report_beside
+from hansa.kernel.address import Email
 from hansa.platform.database.migrations import NewerData
 from hansa.platform.http.serve import AddressInUse, HttpServer, check_free, free_port, until_told_to_stop
 from hansa.platform.leases.folder import FolderOwned, OwnedFolder, Owner, find_owner, own
@@ -26,7 +27,7 @@ from hansa.platform.rpc.remote import create_rpc_app, remote
 from hansa.platform.telemetry import logs
 from hansa.services.inventory.contract import Inventory
 from hansa.services.products.contract import Products
-from hansa.services.users.contract import Users
+from hansa.services.users.contract import PasswordUnfit, Users
 from hansa.settings import Settings, SettingsInvalid, read_settings
 
 STAFF_EMAIL = "staff@example.com"
@@ -99,7 +100,10 @@ def _complain(text: str) -> int:
 @asynccontextmanager
 async def _owned_shop(settings: Settings) -> AsyncIterator[tuple[Shop, OwnedFolder]]:
     """The shop on the data folder, which nobody else owns meanwhile; its databases are up to date."""
-    owned = own(settings.folder)
+    try:
+        owned = own(settings.folder)
+    except OSError as error:
+        raise Refusal(f"the data folder {settings.folder} cannot be used: {error.strerror}") from None
     try:
         try:
             await migrate_all(settings)
@@ -154,7 +158,14 @@ async def _prepare_demo(shop: Shop) -> None:
 
 
 async def _put_staff(shop: Shop, email: str, password: str) -> None:
-    await shop.client(Users).put_staff(key=f"staff {shop.ids.token()}", email=email, password=password)
+    try:
+        await shop.client(Users).put_staff(
+            key=f"staff {shop.ids.token()}", email=msgspec.convert(email, Email), password=password
+        )
+    except msgspec.ValidationError:
+        raise Refusal(f"staff_email is wrong: {email} is no e-mail address") from None
+    except PasswordUnfit as error:
+        raise Refusal(f"staff_password is wrong: {error.title()}") from None
 
 
 async def _serve_until_stopped(shop: Shop, owned: OwnedFolder) -> int:
@@ -217,8 +228,10 @@ async def _import(products: Products, inventory: Inventory, options: argparse.Na
     except NotImportable as error:
         raise Refusal(str(error)) from None
     _say(summary.text)
-    if summary.refused or summary.stock_refused:
+    if summary.first_refusals:
         _say(f"What was refused, and why: {report}")
+    if summary.first_refusals and not summary.rows:
+        return _complain(summary.first_refusals[0].reason)  # of the header, which lets nothing in
     return 0 if summary.rows > summary.refused or not summary.rows else 1
 
 

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from hansa.kernel.address import Country
 from hansa.kernel.channel import MAIN, Channel
+from hansa.kernel.money import Currency
 
 
 class SettingsInvalid(Exception):
@@ -25,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: str = "127.0.0.1"
     """The address to listen on; only this machine by default."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
-    data: str = "data"
+    data: Annotated[str, msgspec.Meta(min_length=1)] = "data"
     """The folder that the shop owns: databases, keys, mails."""
     database: str = "sqlite:"
     """`sqlite:` (files in the data folder) or `postgresql://user:password@host/name`."""
@@ -34,9 +36,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mail_from: str = "Hansa <shop@example.com>"
     staff_email: str = ""
     staff_password: str = ""
-    countries: tuple[str, ...] = ()
+    countries: tuple[Country, ...] = ()
     """Countries sold to (ISO 3166-1 alpha-2); empty means all that shipping has rates for."""
-    currencies: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("USD", "EUR", "CNY")
+    currencies: Annotated[tuple[Currency, ...], msgspec.Meta(min_length=1)] = ("USD", "EUR", "CNY")
     locales: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("en", "zh")
     sandbox_payments: bool = True
     """Whether the sandbox provider, which moves no real money, is offered."""
@@ -71,6 +73,6 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$.")
-        name = place.rstrip("`")
+        name = place.rstrip("`").partition("[")[0]
         where = f"{name} (HANSA_{name.upper()})" if name else "the settings file"
         raise SettingsInvalid(f"{where} is wrong: {reason}") from None

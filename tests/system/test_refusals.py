@@ -28,6 +28,11 @@ async def test_what_does_not_exist_is_not_found(shop: OpenedShop, path: str) -> 
     assert problem["code"].endswith("not_found")
 
 
+async def test_an_address_that_no_mail_can_go_to_is_refused(shop: OpenedShop) -> None:
+    status, problem = await shop.request("POST", "/orders", order_body("HAT", email="ada@example.com\n"))
+    assert (status, problem["code"], problem["pointer"]) == (400, "request.invalid", "/email")
+
+
 @pytest.mark.parametrize("quantity", [0, -1, 10**9, 10**30, 1.5, "2", "two", None, True, [1]])
 async def test_a_quantity_must_be_a_sensible_number(shop: OpenedShop, quantity: Any) -> None:
     body = order_body("HAT")

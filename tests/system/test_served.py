@@ -99,6 +99,12 @@ def test_data_of_a_newer_version_is_refused_with_the_reason_and_left_alone(serve
         ("HANSA_MAIL", "pigeon:", "mail"),
         ("HANSA_CONFIG", "no-such-file.toml", "no-such-file.toml"),
         ("HANSA_LOG_LEVEL", "LOUD", "log_level"),
+        ("HANSA_DATA", "", "data"),
+        ("HANSA_DATA", "/dev/null", "/dev/null"),
+        ("HANSA_COUNTRIES", "US,de", "countries"),
+        ("HANSA_CURRENCIES", "usd", "currencies"),
+        ("HANSA_STAFF_PASSWORD", "short", "staff_password"),
+        ("HANSA_STAFF_EMAIL", "nobody", "staff_email"),
     ],
 )
 def test_a_wrong_setting_is_named(served: Served, setting: str, value: str, said: str) -> None:
@@ -115,6 +121,13 @@ def test_an_import_of_what_is_no_file_is_refused_in_words(served: Served, tmp_pa
         assert refused.returncode == 2, file
         assert refused.stderr.startswith("hansa: ")
         assert "Traceback" not in refused.stderr
+
+
+def test_an_import_of_nothing_says_why(served: Served, tmp_path: Path) -> None:
+    refused = served.run("import", "products", str(_written(tmp_path / "a.csv", b"sku,name,price\nRED-1,Red hat,1\n")))
+    assert refused.returncode == 2
+    assert "there is no column slug" in refused.stderr
+    assert "a.csv.refused.csv" in refused.stdout
 
 
 def test_an_import_needs_no_serving_shop(served: Served, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import msgspec
 Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")]
 """ISO 3166-1 alpha-2."""
 _LABEL = r"[^@\s\x00-\x1f<>,;]+"
-Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254, pattern=rf"^{_LABEL}@{_LABEL}\.{_LABEL}$")]
-"""Loosely checked: only a mail that arrives proves an address."""
+Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254, pattern=rf"^{_LABEL}@{_LABEL}\.{_LABEL}$(?!\n)")]
+"""Loosely checked: only a mail that arrives proves an address. (`$` alone lets a line break pass at the end.)"""
 _Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _MaybeLine = Annotated[str, msgspec.Meta(max_length=200)]
 

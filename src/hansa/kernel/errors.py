@@ -106,7 +106,7 @@ class DeadlineExceeded(Fault):
 
 
 class StorageFull(Fault):
-    """The disk or the database has no room; nothing was kept of the act."""
+    """The disk or the database has no room: nothing was kept of the transaction, but perhaps of earlier ones of the act."""
 
 
 class StorageBusy(Fault):

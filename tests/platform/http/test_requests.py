@@ -35,6 +35,10 @@ async def test_language_and_currency_are_chosen_from_what_the_channel_has(tea: a
     assert (refused["status"], refused["code"]) == (400, "request.currency_unknown")
     odd = await tea.get("/api/v1/tea", headers={"Accept-Language": ";q=abc,,*;q=0"})
     assert (await odd.json())["locale"] == "en"
+    anything_but = await tea.get("/api/v1/tea", headers={"Accept-Language": "zh;q=0"})
+    assert (await anything_but.json())["locale"] == "en"
+    spaced = await tea.get("/api/v1/tea", headers={"Accept-Language": "en ; q=0.1, zh ; q=0.9"})
+    assert (await spaced.json())["locale"] == "zh"
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "many", "1e3", "-1", "99999999999999999999"])
@@ -94,6 +98,7 @@ async def test_a_key_is_demanded_and_bound_to_who_uses_it(tea: aiohttp.ClientSes
         (b"", ""),
         (b"\xff\xfe", ""),
         (b'{"cups": 1, "names": ["\\u0000"]}', ""),
+        (b'{"cups": 1, "names": ["\\\\\\u0000"]}', ""),
         (b'{"cups": 1, "names": ["\\ud800"]}', ""),
         (b'{"cups": 1, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", ""),
     ],
@@ -103,6 +108,12 @@ async def test_a_bad_body_is_refused_with_a_pointer(tea: aiohttp.ClientSession, 
     refused = await problem(await tea.post("/api/v1/tea", data=body, headers=headers))
     assert (refused["status"], refused["code"]) == (400, "request.invalid")
     assert refused["pointer"] == pointer
+
+
+async def test_a_text_may_speak_of_nul(tea: aiohttp.ClientSession) -> None:
+    headers = {**KEY, "Content-Type": "application/json"}
+    taken = await tea.post("/api/v1/tea", data=b'{"cups": 1, "names": ["\\\\u0000"]}', headers=headers)
+    assert taken.status == 201
 
 
 async def test_a_body_that_is_too_large_is_refused_however_it_is_sent(tea: aiohttp.ClientSession) -> None:
@@ -126,6 +137,7 @@ async def test_errors_keep_their_code_and_fields_and_faults_their_secrets(tea: a
     assert (spilled["status"], spilled["code"], spilled["cups"]) == (409, "tea.spilled", 9)
     full = await problem(await tea.post("/api/v1/tea", json={"cups": 8}, headers=KEY))
     assert (full["status"], full["code"]) == (507, "storage.full")
+    assert "repeat the request with the same key" in full["title"]  # the act may have begun: it must not be made anew
     broken = await problem(await tea.post("/api/v1/tea", json={"cups": 7}, headers=KEY))
     assert (broken["status"], broken["code"]) == (500, "fault.internal")
     for said in (full, broken):
@@ -173,4 +185,6 @@ async def test_health_readiness_and_documents(tea: aiohttp.ClientSession) -> Non
     document = await (await tea.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     assert {"200", "400", "401", "500"} <= document["paths"]["/api/v1/tea/{name}"]["get"]["responses"].keys()
-    assert "/api/v1/tea" in await (await tea.get("/docs")).text()
+    docs = await (await tea.get("/docs")).text()
+    assert "/api/v1/tea" in docs
+    assert "<b>Query</b>: <code>limit</code>" in docs

@@ -120,6 +120,16 @@ async def test_a_key_stands_for_one_request_only(shop: Shop):
     assert len(await shop.statuses()) == 1
 
 
+async def test_a_key_stands_for_one_currency_only(shop: Shop):
+    wanted = replace(draft(HAT=1), currency=None)
+    in_euros = await shop.orders.place(key="k1", draft=wanted, member=None, locale="en", currency="EUR")
+    again = await shop.orders.place(key="k1", draft=wanted, member=None, locale="de", currency="EUR")
+
+    assert again == in_euros
+    with pytest.raises(IdempotencyKeyReused):
+        await shop.orders.place(key="k1", draft=wanted, member=None, locale="en", currency="USD")
+
+
 async def test_two_requests_with_one_key_at_the_same_moment_make_one_order(near_shop: Shop):
     answers = await asyncio.gather(
         *(near_shop.place("k1", draft(HAT=1 + number % 2)) for number in range(10)), return_exceptions=True

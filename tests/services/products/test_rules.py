@@ -1,6 +1,7 @@
 """What is true of drafts, prices and languages, whatever they are."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -105,6 +106,11 @@ def test_the_digest_covers_the_whole_draft_but_not_the_order_of_its_keys():
 )
 def test_prices_that_contradict_each_other_are_a_flaw(prices: tuple[PriceDraft, ...]):
     assert rules.flaw(hat(variants=(variant("A", prices=prices),)))
+
+
+@pytest.mark.parametrize("codes", [{"gtin": "12345678\n"}, {"hs_code": "123456\n"}, {"country_of_origin": "US\n"}])
+def test_a_code_with_a_line_break_is_a_flaw(codes: dict[str, Any]):
+    assert rules.flaw(hat(variants=(variant("A", **codes),)))
 
 
 def test_a_backslash_before_u0000_is_no_flaw():

@@ -39,7 +39,7 @@ PROBLEM = {
 _FAULTS = {
     "500": "Something went wrong inside; the request may be repeated with the same key.",
     "503": "Too busy, or no answer in time; the request may be repeated with the same key.",
-    "507": "The shop has no room; nothing was kept.",
+    "507": "The shop has no room right now; the request may be repeated with the same key.",
 }
 
 
@@ -230,7 +230,8 @@ def _described(route: Route, about: Description) -> str:
     return (
         f'<details><summary><span class="verb">{route.verb}</span> <code>{html.escape(route.path)}</code> '
         f'<span class="who">{html.escape(" · ".join(marks))}</span><br>{html.escape(summary)}</summary>'
-        f"<p>{html.escape(rest.strip())}</p>{_fields('Body', route.body)}{_fields('Answer', route.answer)}"
+        f"<p>{html.escape(rest.strip())}</p>"
+        f"{_fields('Query', route.query)}{_fields('Body', route.body)}{_fields('Answer', route.answer)}"
         f"<table><tr><th>Status</th><th>Code</th><th>Meaning</th></tr>{rows}</table></details>"
     )
 

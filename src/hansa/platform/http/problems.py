@@ -23,7 +23,7 @@ STATUS: dict[Kind, int] = {
     Kind.TOO_MANY: 429,
 }
 FAULTS: dict[type[Exception], tuple[int, str, str]] = {
-    StorageFull: (507, "storage.full", "The shop has no room to keep this; nothing was changed."),
+    StorageFull: (507, "storage.full", "The shop has no room right now; repeat the request with the same key."),
     StorageBusy: (503, "storage.busy", "The shop is too busy right now; repeat the request with the same key."),
     DeadlineExceeded: (503, "fault.deadline", "No answer came in time; repeat the request with the same key."),
     Fault: (503, "fault.unavailable", "Something is out of order; repeat the request with the same key."),

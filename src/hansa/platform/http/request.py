@@ -32,7 +32,8 @@ _KEY = re.compile(r"^[\x21-\x7e]{1,200}$")
 _ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
 _UNDECODABLE = "\ufffd"
 """What the server puts where a path is not UTF-8."""
-_NUL = b"\\u0000"
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""As JSON writes it; after an escaped backslash it is only a text that speaks of it."""
 
 
 async def read_body(request: Request, route: Route) -> Any:
@@ -43,7 +44,7 @@ async def read_body(request: Request, route: Route) -> Any:
     content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise NotJson()
-    if _NUL in raw:
+    if _NUL.search(raw):
         raise BodyInvalid(reason="a text must not hold a NUL character")
     try:
         return msgspec.json.decode(raw, type=route.body)
@@ -127,11 +128,13 @@ def choose_locale(request: Request, channel: Channel) -> str:
     """The best of the channel's locales for Accept-Language (RFC 4647 look-up), else its first."""
     wishes = []
     for part in request.headers.get("accept-language", "")[:LARGEST_LANGUAGES].split(","):
-        tag, _, weight = part.strip().partition(";q=")
+        tag, _, weight = part.partition(";")
         try:
-            wishes.append((-float(weight or 1), tag.strip().lower()))
+            wished = float(weight.strip().removeprefix("q=") or 1)
         except ValueError:
             continue
+        if wished > 0:
+            wishes.append((-wished, tag.strip().lower()))
     by_name = {locale.lower(): locale for locale in channel.locales}
     for _, tag in sorted(wishes, key=lambda wish: wish[0]):
         while tag:

@@ -56,7 +56,7 @@ def own(folder: Path) -> OwnedFolder:
 
 
 def find_owner(folder: Path) -> Owner | None:
-    """Where the folder's owner listens, or None; a note left by a dead owner is told apart by trying the lock first."""
+    """Where the folder's owner listens, or None. Try `own` first: the note of an owner that was killed stays behind."""
     try:
         return msgspec.json.decode((folder / NOTE).read_bytes(), type=Owner)
     except (FileNotFoundError, msgspec.MsgspecError):

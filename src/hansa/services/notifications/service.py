@@ -49,8 +49,8 @@ class NotificationsService:
         person: str,
         contact: str,
     ) -> None:
-        """Write a confirmation down. `lines` are name, pieces and total; `steps` are name, amount and whether the prices
-        include it; `contact` is a `Contact` sealed by orders."""
+        """Write a confirmation down. `lines` are name, pieces and total; `steps` are name, amount and whether the
+        prices include it; `contact` is a `Contact` sealed by orders."""
         now = self._clock.now()
         items = tuple(Item(name=name, quantity=quantity, total=sum_) for name, quantity, sum_ in lines)
         facts = Facts(number=number, items=items, steps=rules.summed(steps), subtotal=subtotal, total=total)

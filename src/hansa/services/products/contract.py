@@ -152,13 +152,13 @@ class VariantDraft(msgspec.Struct, frozen=True, kw_only=True):
     sku: Sku
     options: dict[str, Annotated[str, msgspec.Meta(max_length=100)]] = {}
     prices: Annotated[tuple[PriceDraft, ...], msgspec.Meta(max_length=50)] = ()
-    gtin: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{8,14}$")] | None = None
+    gtin: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{8,14}$(?!\n)")] | None = None
     weight_grams: Grams | None = None
     width_mm: Millimetres | None = None
     height_mm: Millimetres | None = None
     depth_mm: Millimetres | None = None
-    hs_code: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,10}$")] | None = None
-    country_of_origin: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")] | None = None
+    hs_code: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,10}$(?!\n)")] | None = None
+    country_of_origin: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$(?!\n)")] | None = None
     tax_class: Annotated[str, msgspec.Meta(max_length=40)] = "standard"
     unit: Literal["piece", "gram"] = "piece"
     age_limit: Annotated[int, msgspec.Meta(ge=0, le=99)] | None = None

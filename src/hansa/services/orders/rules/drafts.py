@@ -49,6 +49,11 @@ def lines_of(draft: OrderDraft) -> tuple[carts.CartLine, ...] | None:
     return tuple(carts.CartLine(sku=sku, quantity=quantity) for sku, quantity in pieces.items())
 
 
+def currency_asked_for(draft: OrderDraft, *, currency: str) -> str | None:
+    """The draft's own, else the request's; None where the cart decides."""
+    return draft.currency or (currency if draft.cart_id is None else None)
+
+
 def slot_for_key(*, key: str, member: str | None) -> int:
     return slot_of(member) if member is not None else slot_of_value(key)
 

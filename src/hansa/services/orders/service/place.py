@@ -78,10 +78,11 @@ class Placing:
         self._flights: Flights[Order] = Flights()
 
     async def place(self, *, key: str, draft: OrderDraft, member: str | None, locale: str, currency: str) -> Order:
+        asked = digest(draft, member, drafts.currency_asked_for(draft, currency=currency))
         wish = Wish(
             key=key,
             slot=drafts.slot_for_key(key=key, member=member),
-            request=self._books.keyring.lookup_hash(kind="orders.request", value=digest(draft, member)),
+            request=self._books.keyring.lookup_hash(kind="orders.request", value=asked),
             draft=draft,
             lines=drafts.lines_of(draft),
             member=member,

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import secrets
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -20,10 +21,12 @@ from hansa.compose import STORED, Shop, compose, migrate_all
 from hansa.imports import NotImportable, import_products
 from hansa.imports.report import report_beside
 from hansa.kernel.address import Email
+from hansa.kernel.errors import Fault, StorageFull
 from hansa.platform.database.migrations import NewerData
-from hansa.platform.http.serve import AddressInUse, HttpServer, check_free, free_port, until_told_to_stop
+from hansa.platform.http.serve import AddressInUse, HttpServer, check_free, free_port, told_to_stop
 from hansa.platform.leases.folder import FolderOwned, OwnedFolder, Owner, find_owner, own
 from hansa.platform.rpc.remote import create_rpc_app, remote
+from hansa.platform.security.sealing import MasterKeyInvalid
 from hansa.platform.telemetry import logs
 from hansa.services.inventory.contract import Inventory
 from hansa.services.products.contract import Products
@@ -49,7 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings()
         logs.configure(level=settings.log_level, as_json=settings.log_json)
         return int(_run(options.act(settings, options)))
-    except (SettingsInvalid, AddressInUse, FolderOwned, Refusal) as error:
+    except (SettingsInvalid, AddressInUse, FolderOwned, NewerData, MasterKeyInvalid, Refusal) as error:
+        return _complain(str(error))
+    except StorageFull as error:
+        return _complain(f"there is no room left for the shop's data ({error}); nothing was lost")
+    except sqlite3.Error as error:
+        return _complain(f"a database in the data folder cannot be used: {error}")
+    except (Fault, OSError) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130
@@ -105,10 +114,7 @@ async def _owned_shop(settings: Settings) -> AsyncIterator[tuple[Shop, OwnedFold
     except OSError as error:
         raise Refusal(f"the data folder {settings.folder} cannot be used: {error.strerror}") from None
     try:
-        try:
-            await migrate_all(settings)
-        except NewerData as error:
-            raise Refusal(str(error)) from None
+        await migrate_all(settings)
         shop = await compose(settings)
         try:
             yield shop, owned
@@ -119,19 +125,21 @@ async def _owned_shop(settings: Settings) -> AsyncIterator[tuple[Shop, OwnedFold
 
 
 async def _demo(settings: Settings, options: argparse.Namespace) -> int:
+    told = told_to_stop()
     check_free(settings.host, settings.port)
     _say("Hansa is setting up its databases …" if not settings.folder.exists() else "Hansa is starting …")
     async with _owned_shop(settings) as (shop, owned):
         await _prepare_demo(shop)
-        return await _serve_until_stopped(shop, owned)
+        return await _serve_until(told, shop, owned)
 
 
 async def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    told = told_to_stop()
     check_free(settings.host, settings.port)
     async with _owned_shop(settings) as (shop, owned):
         if settings.staff_email and settings.staff_password:
             await _put_staff(shop, settings.staff_email, settings.staff_password)
-        return await _serve_until_stopped(shop, owned)
+        return await _serve_until(told, shop, owned)
 
 
 async def _prepare_demo(shop: Shop) -> None:
@@ -168,7 +176,7 @@ async def _put_staff(shop: Shop, email: str, password: str) -> None:
         raise Refusal(f"staff_password is wrong: {error.title()}") from None
 
 
-async def _serve_until_stopped(shop: Shop, owned: OwnedFolder) -> int:
+async def _serve_until(told: asyncio.Event, shop: Shop, owned: OwnedFolder) -> int:
     settings = shop.settings
     control = Owner(process=os.getpid(), address=f"http://127.0.0.1:{free_port()}", token=shop.ids.token())
     servers = [
@@ -184,7 +192,7 @@ async def _serve_until_stopped(shop: Shop, owned: OwnedFolder) -> int:
     shop.start()
     owned.announce(control)
     _say(f"Hansa is open at http://{settings.host}:{settings.port}  (API: /docs, stop with Ctrl-C)")
-    await until_told_to_stop()
+    await told.wait()
     _say("Hansa is closing …")
     for server in servers:
         await server.close()

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from hansa.kernel.clock import Clock, SystemClock
 from hansa.kernel.contract import methods_of
 from hansa.kernel.ids import Ids
-from hansa.platform.database.migrations import migrate
+from hansa.platform.database.migrations import check_version, migrate
 from hansa.platform.database.platform_tables import OUTBOX_AGE
 from hansa.platform.database.port import Database
 from hansa.platform.database.sqlite import SqliteDatabase
@@ -122,7 +122,11 @@ class Shop:
 
 
 async def migrate_all(settings: Settings) -> None:
-    """Bring every database up to this version. Raises NewerData before anything is touched by an older one."""
+    """Bring every database up to this version. Raises NewerData before any of them is touched."""
+    for stored in STORED:
+        await check_version(
+            target=_target(settings, stored.name), name=stored.name, folder=stored.folder / "migrations"
+        )
     for stored in STORED:
         await migrate(target=_target(settings, stored.name), name=stored.name, folder=stored.folder / "migrations")
 

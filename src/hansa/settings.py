@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     host: str = "127.0.0.1"
     """The address to listen on; only this machine by default."""
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8000
     data: Annotated[str, msgspec.Meta(min_length=1)] = "data"
     """The folder that the shop owns: databases, keys, mails."""
     database: str = "sqlite:"

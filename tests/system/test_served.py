@@ -151,3 +151,46 @@ def test_an_import_needs_no_serving_shop(served: Served, tmp_path: Path) -> None
 def _written(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
+
+
+def test_trouble_at_the_start_is_told_in_a_sentence(served: Served, tmp_path: Path) -> None:
+    served.folder.mkdir()
+    databases = served.folder / "databases"
+    databases.mkdir()
+    for setting, value, broken, said in (
+        ("HANSA_DATABASE", "postgresql://nobody@127.0.0.1:1/nothing", None, "refused"),
+        ("HANSA_DATA", str(_written(tmp_path / "a-file", b"")), None, "a-file"),
+        ("HANSA_STAFF_PASSWORD", "short", None, "staff_password"),
+        ("HANSA_LOG_JSON", "1", served.folder / "master.key", "master.key"),
+        ("HANSA_LOG_JSON", "1", databases / "orders.db", "not a database"),
+    ):
+        before = dict(served.environment)
+        served.environment[setting] = value
+        kept = broken.read_bytes() if broken and broken.exists() else None
+        if broken is not None:
+            _written(broken, b"this is neither a key nor a database, whatever else it may be")
+        refused = served.run("demo")
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+        assert refused.stderr.startswith("hansa: ")
+        assert refused.stderr.count("\n") == 1
+        served.environment = before
+        if broken is not None and kept is not None:
+            broken.write_bytes(kept)
+        elif broken is not None:
+            broken.unlink()
+
+
+def test_ctrl_c_the_moment_it_answers_is_a_clean_stop_too(served: Served) -> None:
+    served.start()
+    assert served.stop() == 0
+    assert "Unexpected" not in served.said()
+
+
+def test_a_note_of_a_killed_owner_is_not_believed(served: Served, tmp_path: Path) -> None:
+    served.start()
+    served.kill()
+    assert (served.folder / "owner.json").exists()
+    file = _written(tmp_path / "hats.csv", b"slug,name_en,sku,price_USD,stock\nred-hat,Red hat,RED-1,12.50,3\n")
+    done = served.run("import", "products", str(file))
+    assert done.returncode == 0, done.stderr
+    assert not (served.folder / "owner.json").exists()

@@ -35,11 +35,7 @@ async def migrate(*, target: Path | str, name: str, folder: Path) -> None:
     `target` is the path of a SQLite file or the address of a PostgreSQL database. Raises NewerData when the version
     found is not among the known ones.
     """
-    known = versions_in(folder)
-    found = await version_of(target=target, name=name)
-    if found is not None and found not in known:
-        raise NewerData(name=name, found=found, known=known[-1] if known else "none")
-    if known and found == known[-1]:
+    if await check_version(target=target, name=name, folder=folder):
         return
 
     from hansa.platform.database import upgrading
@@ -49,6 +45,15 @@ async def migrate(*, target: Path | str, name: str, folder: Path) -> None:
         await asyncio.to_thread(upgrading.upgrade_sqlite, target, folder)
     else:
         await asyncio.to_thread(upgrading.upgrade_postgres, target, name, folder)
+
+
+async def check_version(*, target: Path | str, name: str, folder: Path) -> bool:
+    """Whether the newest migration is applied already. Raises NewerData for a version that the folder does not know."""
+    known = versions_in(folder)
+    found = await version_of(target=target, name=name)
+    if found is not None and found not in known:
+        raise NewerData(name=name, found=found, known=known[-1] if known else "none")
+    return bool(known) and found == known[-1]
 
 
 def versions_in(folder: Path) -> list[str]:

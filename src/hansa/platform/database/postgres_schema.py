@@ -4,6 +4,8 @@ import contextlib
 
 import asyncpg
 
+from hansa.kernel.errors import Fault
+
 CONNECT_TIMEOUT_S = 5.0
 
 
@@ -15,7 +17,7 @@ def role_of(name: str) -> str:
 async def create_schema(*, dsn: str, name: str) -> None:
     """Make the role and the schema of a service if they are not there: nobody else has a right in it."""
     role = role_of(name)
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+    connection = await _connect(dsn)
     try:
         await _create_role(connection, role)
         if not await connection.fetchval("SELECT true FROM pg_namespace WHERE nspname = $1", name):
@@ -27,7 +29,7 @@ async def create_schema(*, dsn: str, name: str) -> None:
 
 async def version_in_schema(*, dsn: str, name: str, version_table: str) -> str | None:
     """The number of the last migration applied, or None where there was none yet."""
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+    connection = await _connect(dsn)
     try:
         if not await connection.fetchval(
             "SELECT true FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
@@ -41,6 +43,14 @@ async def version_in_schema(*, dsn: str, name: str, version_table: str) -> str |
         return version
     finally:
         await connection.close()
+
+
+async def _connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """Raises Fault, in words that do not tell the password."""
+    try:
+        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Fault(f"the PostgreSQL database cannot be reached: {error}") from error
 
 
 async def _create_role(connection: "asyncpg.Connection[asyncpg.Record]", role: str) -> None:

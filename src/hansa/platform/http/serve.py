@@ -76,10 +76,10 @@ class HttpServer:
             await asyncio.wait_for(asyncio.shield(self._task), GRACE_S)
 
 
-async def until_told_to_stop() -> None:
-    """Wait for SIGINT or SIGTERM."""
+def told_to_stop() -> asyncio.Event:
+    """Set when SIGINT or SIGTERM comes. To be asked for before anything is started that must be ended in order."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
-    await told.wait()
+    return told

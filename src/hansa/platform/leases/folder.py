@@ -52,6 +52,7 @@ def own(folder: Path) -> OwnedFolder:
     except BlockingIOError:
         lock.close()
         raise FolderOwned(f"{folder} is in use by another Hansa process") from None
+    (folder / NOTE).unlink(missing_ok=True)  # left by an owner who was killed: nobody listens there any more
     return OwnedFolder(folder, lock)
 
 

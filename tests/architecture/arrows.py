@@ -1,4 +1,4 @@
-"""The law of the house for services: who may import whom, file by file, and which files there may be."""
+"""What each file of a service may import, as in the table of docs/architecture.md."""
 
 import ast
 from collections.abc import Iterator
@@ -8,25 +8,41 @@ from pathlib import Path
 KERNEL = "hansa.kernel"
 PLATFORM = "hansa.platform"
 SERVICES = "hansa.services"
-MAX_LINES = 400
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one file of a service may import; third-party packages and the standard library are not judged."""
+    """What one file of a service may import. Of third-party packages and the standard library only those that speak
+    SQL are judged."""
 
     own: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
     house: tuple[str, ...] = ()
     but_not: tuple[str, ...] = ()
+    may_speak_sql: bool = False
 
 
-def _part(*, own: str = "", others: str = "", house: tuple[str, ...] = (), but_not: tuple[str, ...] = ()) -> Part:
-    return Part(own=frozenset(own.split()), others=frozenset(others.split()), house=house, but_not=but_not)
+def _part(
+    *,
+    own: str = "",
+    others: str = "",
+    house: tuple[str, ...] = (),
+    but_not: tuple[str, ...] = (),
+    may_speak_sql: bool = False,
+) -> Part:
+    return Part(
+        own=frozenset(own.split()),
+        others=frozenset(others.split()),
+        house=house,
+        but_not=but_not,
+        may_speak_sql=may_speak_sql,
+    )
 
 
 HTTP = f"{PLATFORM}.http"
 DATABASE = f"{PLATFORM}.database"
+STATEMENTS = (f"{DATABASE}.statement", f"{DATABASE}.platform_tables")
+SQL = ("sqlalchemy", "sqlite3", "asyncpg", "alembic")
 
 # From fact to act, as in DESIGN section 1.
 PARTS = {
@@ -34,22 +50,26 @@ PARTS = {
     "contract": _part(house=(KERNEL,)),
     "events": _part(own="contract", house=(KERNEL,)),
     "rules": _part(own="contract events", others="contract", house=(KERNEL,)),
-    "tables": _part(house=(DATABASE,)),
-    "store": _part(own="contract tables", house=(KERNEL, DATABASE)),
+    "tables": _part(house=(DATABASE,), may_speak_sql=True),
+    "store": _part(own="contract tables", house=(KERNEL, DATABASE), may_speak_sql=True),
     "service": _part(
-        own="contract events rules tables store", others="contract", house=(KERNEL, PLATFORM), but_not=(HTTP,)
+        own="contract events rules tables store",
+        others="contract",
+        house=(KERNEL, PLATFORM),
+        but_not=(HTTP, *STATEMENTS),
     ),
-    "consumers": _part(own="contract events service", others="events", house=(KERNEL, PLATFORM), but_not=(HTTP,)),
+    "consumers": _part(
+        own="contract events service", others="events", house=(KERNEL, PLATFORM), but_not=(HTTP, *STATEMENTS)
+    ),
     "api": _part(own="contract", house=(KERNEL, HTTP, f"{PLATFORM}.security")),
     "manifest": _part(
         own="contract events rules tables store service consumers api migrations",
         others="contract events",
         house=(KERNEL, PLATFORM),
+        but_not=STATEMENTS,
     ),
-    "migrations": _part(own="tables", house=(KERNEL, DATABASE)),
+    "migrations": _part(own="tables", house=(KERNEL, DATABASE), may_speak_sql=True),
 }
-FOLDERS_ONLY = frozenset({"migrations"})
-FILES_ONLY = frozenset({"__init__"})
 UNJUDGED_FOLDERS = frozenset({"__pycache__"})
 
 
@@ -61,54 +81,27 @@ def wrong_imports(*, source: str, module: str, is_package: bool = False) -> list
         return [f"{module}: no service has a part named {part}"]
     return [
         f"{module}:{line} imports {target}: {part} may not"
-        for line, target in sorted(set(_imports(source=source, module=module, is_package=is_package)))
+        for line, target in sorted(set(imports(source=source, module=module, is_package=is_package)))
         if not _is_allowed(target, service=service, part=part)
     ]
 
 
-def misplaced(*, services: Path) -> list[str]:
-    """Name every file and folder that a service may not have."""
-    wrong = [
-        f"{path.name}: a service is a folder"
-        for path in sorted(services.iterdir())
-        if path.is_file() and path.name != "__init__.py"
-    ]
-    for folder in _folders(services):
-        for path in sorted(folder.iterdir()):
-            if path.is_dir():
-                allowed = path.name in UNJUDGED_FOLDERS or (path.name in PARTS and path.name not in FILES_ONLY)
-            else:
-                allowed = path.suffix == ".py" and path.stem in PARTS and path.stem not in FOLDERS_ONLY
-            if not allowed:
-                wrong.append(f"{folder.name}/{path.name}: a service has no such file")
-    return wrong
-
-
-def too_long(*, source: Path) -> list[str]:
-    """Name every module of more than MAX_LINES lines; past that, it becomes a folder of the same name."""
-    wrong = []
-    for path in sorted(source.rglob("*.py")):
-        lines = len(path.read_text(encoding="utf-8").splitlines())
-        if lines > MAX_LINES and "migrations" not in path.parts:
-            wrong.append(f"{path.relative_to(source)}: {lines} lines, more than {MAX_LINES}")
-    return wrong
-
-
 def service_modules(*, services: Path) -> Iterator[tuple[Path, str, bool]]:
     """Every module of every service: its file, its name, and whether it is a package."""
-    for folder in _folders(services):
+    for folder in folders(services):
         for path in sorted(folder.rglob("*.py")):
             names = path.relative_to(services).with_suffix("").parts
             is_package = names[-1] == "__init__"
             yield path, ".".join((SERVICES, *(names[:-1] if is_package else names))), is_package
 
 
-def _folders(services: Path) -> list[Path]:
+def folders(services: Path) -> list[Path]:
+    """The folder of each service."""
     return [path for path in sorted(services.iterdir()) if path.is_dir() and path.name not in UNJUDGED_FOLDERS]
 
 
-def _imports(*, source: str, module: str, is_package: bool) -> Iterator[tuple[int, str]]:
-    """Every import of something in hansa, wherever it stands, as line and full dotted name."""
+def imports(*, source: str, module: str, is_package: bool = False) -> Iterator[tuple[int, str]]:
+    """Every import of something in hansa or of SQL, wherever it stands, as line and full dotted name."""
     package = module.split(".") if is_package else module.split(".")[:-1]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -120,12 +113,14 @@ def _imports(*, source: str, module: str, is_package: bool) -> Iterator[tuple[in
         else:
             continue
         for target in targets:
-            if _is_within(target, "hansa"):
+            if any(_is_within(target, name) for name in ("hansa", *SQL)):
                 yield node.lineno, target
 
 
 def _is_allowed(target: str, *, service: str, part: str) -> bool:
     law = PARTS[part]
+    if not _is_within(target, "hansa"):
+        return law.may_speak_sql
     if not _is_within(target, SERVICES):
         return any(_is_within(target, name) for name in law.house) and not any(
             _is_within(target, name) for name in law.but_not

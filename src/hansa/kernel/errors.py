@@ -106,7 +106,7 @@ class DeadlineExceeded(Fault):
 
 
 class StorageFull(Fault):
-    """The disk or the database has no room: nothing was kept of the transaction, but perhaps of earlier ones of the act."""
+    """There is no room: nothing was kept of the transaction, but perhaps of earlier ones of the same act."""
 
 
 class StorageBusy(Fault):

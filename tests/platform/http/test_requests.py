@@ -146,7 +146,7 @@ async def test_errors_keep_their_code_and_fields_and_faults_their_secrets(tea: a
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/api/v1/", "/api/v1/tea/x/y", "/api/v1/tea/%00", "/api/v1/tea/%ff", "//"]
+    "path", ["/nothing", "/api/v1/", "/api/v1/tea/x/y", "/api/v1/tea/%00", "/api/v1/tea/%ff", "/docs/"]
 )
 async def test_an_unknown_address_is_a_problem_too(tea: aiohttp.ClientSession, path: str) -> None:
     refused = await problem(await tea.get(path, headers={"Authorization": "Bearer customer"}))
@@ -187,4 +187,5 @@ async def test_health_readiness_and_documents(tea: aiohttp.ClientSession) -> Non
     assert {"200", "400", "401", "500"} <= document["paths"]["/api/v1/tea/{name}"]["get"]["responses"].keys()
     docs = await (await tea.get("/docs")).text()
     assert "/api/v1/tea" in docs
+    assert await (await tea.get("/")).text() == docs
     assert "<b>Query</b>: <code>limit</code>" in docs

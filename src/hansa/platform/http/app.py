@@ -11,7 +11,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp
 
@@ -92,7 +92,12 @@ def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
     async def readable(request: Request) -> Response:
         return Response(docs, media_type="text/html; charset=utf-8", headers=_PUBLIC)
 
+    async def welcome(request: Request) -> Response:
+        """There are no pages yet: whoever opens the address is shown what there is."""
+        return RedirectResponse("/docs")
+
     own = [
+        StarletteRoute("/", welcome),
         StarletteRoute("/healthz", healthy),
         StarletteRoute("/readyz", ready),
         StarletteRoute("/metrics", metrics),

@@ -44,7 +44,7 @@ DATABASE = f"{PLATFORM}.database"
 STATEMENTS = (f"{DATABASE}.statement", f"{DATABASE}.platform_tables")
 SQL = ("sqlalchemy", "sqlite3", "asyncpg", "alembic")
 
-# From fact to act, as in DESIGN section 1.
+# From fact to act.
 PARTS = {
     "__init__": _part(own="contract"),
     "contract": _part(house=(KERNEL,)),

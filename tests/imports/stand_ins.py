@@ -53,12 +53,11 @@ class Catalogue:
 
 @dataclass
 class Warehouse:
-    """Pieces by sku, each key carried out once. It can be told to fail the next calls of set_many."""
+    """Pieces by sku, each set once per key. It can be told to fail the next calls of set_many."""
 
     pieces: dict[str, int] = field(default_factory=dict)
     refusing: dict[str, str] = field(default_factory=dict)
-    answers: dict[str, dict[str, str]] = field(default_factory=dict)
-    counts: int = 0
+    outcomes: dict[tuple[str, str], str | None] = field(default_factory=dict)
     faults: int = 0
 
     async def set_many(self, *, key: str, on_hand: dict[str, int], actor: str, location: str) -> dict[str, str]:
@@ -66,11 +65,12 @@ class Warehouse:
         if self.faults:
             self.faults -= 1
             raise Fault("the connection was lost on the way there")
-        if key not in self.answers:
-            self.counts += len(on_hand)
-            self.answers[key] = {sku: self.refusing[sku] for sku in on_hand if sku in self.refusing}
-            self.pieces |= {sku: pieces for sku, pieces in on_hand.items() if sku not in self.refusing}
-        return self.answers[key]
+        for sku, pieces in on_hand.items():
+            if (key, sku) not in self.outcomes:
+                self.outcomes[key, sku] = self.refusing.get(sku)
+                if sku not in self.refusing:
+                    self.pieces[sku] = pieces
+        return {sku: code for sku in on_hand if (code := self.outcomes[key, sku]) is not None}
 
     async def available(self, *, skus: tuple[str, ...], locations: tuple[str, ...]) -> dict[str, int]:
         assert len(skus) <= 200

@@ -18,7 +18,9 @@ from hansa.imports.categories import FOLDER, Categories, words_of
 from hansa.imports.icecat import is_gtin, read_icecat, readable, slug_of
 from hansa.imports.lines import Source
 from hansa.imports.rows import Row, Unique
+from hansa.kernel.errors import Fault
 from tests.imports.conftest import Desk
+from tests.imports.stand_ins import Warehouse
 
 FILE = Path(__file__).parents[1] / "data" / "icecat" / "products.jsonl.gz"
 PRODUCTS = 19_406
@@ -175,13 +177,28 @@ async def test_a_bad_product_is_reported(desk: Desk, change: dict[str, Any], rea
 
 async def test_a_known_product_without_stock_gets_some_and_a_sold_out_one_does_not(desk: Desk):
     file = desk.write("a.jsonl", "\n".join(json.dumps({**ROW, "id": name}) for name in ("1", "2")))
-    await desk.take(file, format="icecat")
+    desk.warehouse.faults = 4
+    with pytest.raises(Fault):
+        await desk.take(file, format="icecat")
     desk.warehouse.pieces = {"ICE-1": 0}
 
     summary = await desk.take(file, format="icecat")
 
     assert summary.stock_set == 1
     assert desk.warehouse.pieces == {"ICE-1": 0, "ICE-2": 100}
+
+
+async def test_new_pieces_are_set_once_though_two_imports_found_none(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    file = desk.write("a.jsonl", json.dumps(ROW))
+    await desk.take(file, format="icecat")
+    desk.warehouse.pieces["ICE-2101957"] = 99
+    for question in ("available", "stock"):
+        # What the second was told before the first had set them.
+        monkeypatch.setattr(desk.warehouse, question, getattr(Warehouse(), question))
+
+    await desk.take(file, format="icecat")
+
+    assert desk.warehouse.pieces == {"ICE-2101957": 99}
 
 
 @pytest.mark.parametrize(("code", "is_one"), [

@@ -120,6 +120,20 @@ async def test_the_same_file_again_changes_nothing_even_after_sales(desk: Desk):
     assert desk.warehouse.pieces == {"P-1": 3, "P-2": 5}
 
 
+async def test_the_same_file_again_undoes_no_sales_whatever_was_refused_the_first_time(desk: Desk):
+    file = desk.write("a.jsonl", lines(*(product(number, stock={f"P-{number}": 5}) for number in range(450))))
+    desk.catalogue.refusing["p-1"] = "products.sku_taken"
+    await desk.take(file)
+    assert "P-1" not in desk.warehouse.pieces
+    desk.warehouse.pieces |= {"P-0": 3, "P-449": 4}
+
+    desk.catalogue.refusing.clear()
+    summary = await desk.take(file)
+
+    assert (summary.created, summary.unchanged) == (1, 449)
+    assert [desk.warehouse.pieces[sku] for sku in ("P-0", "P-1", "P-2", "P-449")] == [3, 5, 5, 4]
+
+
 async def test_a_changed_file_changes_what_differs_and_counts_anew(desk: Desk):
     await desk.take(desk.write("a.jsonl", lines(product(1, stock={"P-1": 5}), product(2))))
     desk.warehouse.pieces["P-1"] = 3

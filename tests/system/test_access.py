@@ -7,7 +7,7 @@ import pytest
 
 from hansa.compose import MANIFESTS
 from hansa.platform.http.route import Access, Route
-from tests.shops import OpenedShop, opened_shop, order_body
+from tests.shops import STAFF, OpenedShop, opened_shop, order_body
 
 ROUTES: list[Route] = [route for manifest in MANIFESTS for route in manifest.routes(None)]
 PUBLISHED = {
@@ -38,6 +38,7 @@ PUBLISHED = {
     "POST /admin/orders/{}/refunds",
 }
 """The public API as others write clients against it; it only grows."""
+PASSWORDS = {"customer": ("c@example.com", "a long enough word"), "staff": STAFF}
 
 
 def plain(route: Route) -> str:
@@ -81,7 +82,7 @@ async def test_each_route_opens_for_the_roles_it_names_and_no_others(shop: Opene
             path = path.replace(f"{{{name}}}", "123456789")
         for role, token in tokens.items():
             if route.verb == "DELETE" and token:
-                continue  # would end the session that the next routes need; it has its own test below
+                token = await shop.sign_in(*PASSWORDS[role])  # this route ends it, and the next ones need theirs
             body: Any = None if route.verb == "GET" else {}
             status, answer = await shop.request(route.verb, path, body, token=token, headers={"If-Match": '"1"'})
             said = (plain(route), role, status, answer)
@@ -107,6 +108,20 @@ async def test_a_forged_or_ended_session_is_refused_everywhere_but_on_public_rea
         assert (await shop.request("GET", "/products", token=bad))[0] == 200
 
 
+async def test_whoever_signs_out_ends_their_own_session_only(shop: OpenedShop) -> None:
+    staff, ada = await shop.staff(), await shop.member("ada@example.com")
+    other = await shop.sign_in("ada@example.com", "a long enough word")
+
+    assert (await shop.request("DELETE", "/sessions/current"))[0] == 401
+    for ended, left in ((ada, (other, staff)), (staff, (other,))):
+        assert (await shop.request("DELETE", "/sessions/current", token=ended))[0] == 204
+        assert (await shop.request("DELETE", "/sessions/current", token=ended))[0] == 401
+        assert (await shop.request("GET", "/users/me", token=ended))[0] == 401
+        for token in left:
+            assert (await shop.request("GET", "/users/me", token=token))[0] == 200
+    assert (await shop.request("GET", "/admin/orders", token=staff))[0] == 401
+
+
 async def test_another_members_order_and_cart_are_not_found(shop: OpenedShop) -> None:
     await shop.put_product("OWN")
     ada, eve = await shop.member("ada@example.com"), await shop.member("eve@example.com")
@@ -121,6 +136,9 @@ async def test_another_members_order_and_cart_are_not_found(shop: OpenedShop) ->
         assert (await shop.request("POST", f"/orders/{order['id']}/cancel", token=stranger))[0] == 404
         put = await shop.request("PUT", f"/carts/{cart['id']}/lines/OWN", {"quantity": 1}, token=stranger)
         assert put[0] == 404
+    assert (await shop.request("POST", f"/carts/{cart['id']}/claim"))[0] == 401
+    assert (await shop.request("POST", f"/carts/{cart['id']}/claim", token=eve))[0] == 404
+    assert (await shop.request("GET", "/carts/current", token=eve))[0] == 404
     stolen = await shop.request("POST", "/orders", _from_cart(cart["id"]), token=eve)
     assert stolen[0] == 404
     assert (await shop.request("GET", "/orders", token=eve))[1]["items"] == []
@@ -132,12 +150,35 @@ async def test_a_guests_order_and_cart_open_to_their_whole_name_only(shop: Opene
     _, cart = await shop.request("POST", "/carts", {})
     eve = await shop.member("eve@example.com")
     for kind, name in (("orders", order["id"]), ("carts", cart["id"])):
-        identifier, _, secret = name.partition("-")
-        assert len(secret) == 16
+        assert len(name.partition("-")[2]) == 16
         assert (await shop.request("GET", f"/{kind}/{name}"))[0] == 200
-        for wrong in (identifier, f"{identifier}-", f"{identifier}-{'a' * 16}", f"{identifier}-{secret}x"):
+        for wrong in _wrong_names(name):
             assert (await shop.request("GET", f"/{kind}/{wrong}"))[0] == 404, wrong
             assert (await shop.request("GET", f"/{kind}/{wrong}", token=eve))[0] == 404, wrong
+
+
+async def test_a_guests_order_and_cart_are_changed_by_their_whole_name_only(shop: OpenedShop) -> None:
+    await shop.put_product("MINE", stock=5)
+    _, order = await shop.order("MINE")
+    _, cart = await shop.request("POST", "/carts", {})
+    await shop.request("PUT", f"/carts/{cart['id']}/lines/MINE", {"quantity": 1})
+    eve, staff = await shop.member("eve@example.com"), await shop.staff()
+    for token in (None, eve, staff):
+        for wrong in _wrong_names(cart["id"]):
+            put = await shop.request("PUT", f"/carts/{wrong}/lines/MINE", {"quantity": 3}, token=token)
+            ordered = await shop.request("POST", "/orders", _from_cart(wrong), token=token)
+            claimed = await shop.request("POST", f"/carts/{wrong}/claim", token=token)
+            assert (put[0], ordered[0]) == (404, 404), wrong
+            assert claimed[0] == (404 if token else 401), wrong
+    for token in (None, eve):
+        for wrong in _wrong_names(order["id"]):
+            assert (await shop.request("POST", f"/orders/{wrong}/cancel", token=token))[0] == 404, wrong
+
+    assert (await shop.request("GET", f"/orders/{order['id']}"))[1]["status"] == "placed"
+    _, kept = await shop.request("GET", f"/carts/{cart['id']}")
+    assert (kept["is_open"], kept["lines"]) == (True, [{"sku": "MINE", "quantity": 1}])
+    assert (await shop.request("POST", "/orders", _from_cart(cart["id"])))[0] == 201
+    assert (await shop.request("POST", f"/orders/{order['id']}/cancel"))[0] == 200
 
 
 async def test_staff_see_every_order_and_only_staff_see_the_list(shop: OpenedShop) -> None:
@@ -149,6 +190,12 @@ async def test_staff_see_every_order_and_only_staff_see_the_list(shop: OpenedSho
     assert "email" not in str(listed)
     status, seen = await shop.request("GET", f"/orders/{listed['items'][0]['id']}", token=staff)
     assert (status, seen["number"]) == (200, order["number"])
+
+
+def _wrong_names(name: str) -> tuple[str, ...]:
+    """What somebody might try who knows the number but not the secret."""
+    identifier, _, secret = name.partition("-")
+    return (identifier, f"{identifier}-", f"{identifier}-{'a' * 16}", f"{identifier}-{secret[:-1]}", f"{name}x")
 
 
 def _from_cart(cart: str) -> dict[str, Any]:

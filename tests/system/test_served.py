@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.served import Served
+from tests.served import Served, pause
 from tests.shops import STAFF, order_body
 
 BERET = "WOOL-BERET-BLAC-ONESIZE"
@@ -39,9 +39,13 @@ def test_a_second_start_keeps_everything_and_sets_up_nothing_again(served: Serve
     before = served.get(f"/api/v1/admin/inventory/{BERET}", served.staff())
     status, order = served.post("/api/v1/orders", order_body(BERET, quantity=2))
     assert status == 201
+    assert "Hansa is setting up" in served.said()
     assert served.stop() == 0
+    served.output.unlink()
     served.start()
     try:
+        assert "Hansa is starting" in served.said()
+        assert "setting up" not in served.said()
         after = served.get(f"/api/v1/admin/inventory/{BERET}", served.staff())
         assert (before["available"] - after["available"], after["sold"] - before["sold"]) == (2, 2)
         assert served.get(f"/api/v1/orders/{order['id']}")["number"] == order["number"]
@@ -188,6 +192,10 @@ def test_ctrl_c_the_moment_it_answers_is_a_clean_stop_too(served: Served) -> Non
 
 def test_a_note_of_a_killed_owner_is_not_believed(served: Served, tmp_path: Path) -> None:
     served.start()
+    for _ in range(200):  # the note is written a moment after the first answer
+        if (served.folder / "owner.json").exists():
+            break
+        pause()
     served.kill()
     assert (served.folder / "owner.json").exists()
     file = _written(tmp_path / "hats.csv", b"slug,name_en,sku,price_USD,stock\nred-hat,Red hat,RED-1,12.50,3\n")

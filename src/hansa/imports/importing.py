@@ -98,9 +98,9 @@ async def import_products(
     """Put the products of a file into the catalogue: what is good goes in, what is not goes into the report.
 
     May be broken off and started again at any time: only whole batches go in, and a product that is in the catalogue
-    as the file says is not touched. Pieces that the file names are set once per file: the same file again does not
-    undo sales, a file with other contents is a new count. `stock` is for Icecat, which names none: the pieces of skus
-    that the inventory does not know yet. `show_progress` None shows a bar if stderr is a terminal.
+    as the file says is not touched. A file sets the pieces of a sku once (see Inventory.set_many): again it does not
+    undo sales, with other contents it is a new count. `stock` is for Icecat, which names none: the pieces of skus that
+    the inventory does not know yet. `show_progress` None shows a bar if stderr is a terminal.
 
     Raises NotImportable, and Fault if a service gave no answer after several attempts.
     """
@@ -219,21 +219,22 @@ class _Import:
         lines = {variant.sku: row.line for row in rows for variant in row.draft.variants}
         if self._new_stock is None:
             named = {sku: pieces for row in rows for sku, pieces in (row.stock or {}).items()}
-            # The file is in the key: a count is booked once, whatever was sold since.
-            refused = await self._set(named, of=self._file_digest)
+            refused = await self._set(named)
         else:
             skus = await self._unknown(rows, created)
-            refused = await self._set(dict.fromkeys(skus, self._new_stock), of=self._run)
+            refused = await self._set(dict.fromkeys(skus, self._new_stock))
         self._summary.stock_refused += len(refused)
         return [
             Refusal(line=lines[sku], identifier=sku, reason=f"stock: {code}") for sku, code in sorted(refused.items())
         ]
 
-    async def _set(self, on_hand: dict[str, int], *, of: str) -> dict[str, str]:
+    async def _set(self, on_hand: dict[str, int]) -> dict[str, str]:
+        # Nothing but the file is in the key: it sets each sku once, whatever was sold or refused since.
+        key = f"import:{self._file_digest}"
         refused: dict[str, str] = {}
         pieces = iter(on_hand.items())
         while part := dict(itertools.islice(pieces, LARGEST_STOCK_SET)):
-            refused |= await self._set_part(part, key=f"import:{of}:{_digest(part)}")
+            refused |= await self._set_part(part, key=key)
         self._summary.stock_set += len(on_hand) - len(refused)
         return refused
 

@@ -10,9 +10,11 @@ from hansa.platform.database.idempotency import (
     CommandInFlight,
     IdempotencyKeyReused,
     claim,
+    claim_each,
     decode,
     digest,
     keep,
+    keep_each,
 )
 from hansa.platform.database.port import Database
 from tests.platform.database.things import CLAIM_NAME, TAKE, add, available
@@ -117,3 +119,32 @@ async def test_the_first_answer_stays(database: Database) -> None:
         kept = await claim(tx, slot=7, key="a", request=digest("hat"), now=NOW)
         assert kept is not None
         assert decode(kept, Receipt) == Receipt(left=1)
+
+
+async def take_each_once(database: Database, *keys: str) -> list[str]:
+    """A command that acts for those of its keys that were not acted for, and says what came of all."""
+    async with database.write(7) as tx:
+        kept = await claim_each(tx, names=[(7, key) for key in keys], now=NOW)
+        new = [key for key in keys if kept[key] is None]
+        await asyncio.sleep(0)
+        await tx.all(TAKE, lines=[(7, "hat", len(new))])
+        await keep_each(tx, answers={(7, key): f"{keys[0]} for {key}" for key in new})
+    return [f"{keys[0]} for {key}" if answer is None else decode(answer, str) for key, answer in kept.items()]
+
+
+async def test_keys_of_a_set_are_claimed_one_by_one(database: Database) -> None:
+    await add(database, (7, "hat", 50))
+    assert await take_each_once(database, "a", "b") == ["a for a", "a for b"]
+    assert await take_each_once(database, "c", "b") == ["c for c", "a for b"]
+    assert await take_each_once(database) == []
+    assert await available(database, sku="hat") == 47
+
+
+async def test_sets_of_keys_that_cross_at_once_act_once_for_each(database: Database) -> None:
+    await add(database, (7, "hat", 50))
+    keys = [f"key-{number}" for number in range(20)]
+    groups = [keys, keys[::-1], keys[5:] + keys[:5], keys[::2], keys[10:]]
+    answers = await asyncio.gather(*(take_each_once(database, *group) for group in groups))
+    assert await available(database, sku="hat") == 30
+    said = [dict(zip(group, answer, strict=True)) for group, answer in zip(groups, answers, strict=True)]
+    assert all(len({answer[key] for answer in said if key in answer}) == 1 for key in keys)

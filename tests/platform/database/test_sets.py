@@ -8,6 +8,7 @@ from hansa.platform.database.port import Database
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, FLAG, ID, SLOT, TEXT
 from tests.platform.database.things import ADD, FIND, NAMED, TAKE, add, available
+from tests.platform.dead_letters import parked
 
 
 async def test_a_set_updates_those_rows_that_have_enough_and_says_which(database: Database) -> None:
@@ -87,18 +88,15 @@ async def test_an_event_is_claimed_once_per_consumer(database: Database) -> None
     assert await claim("search", [(7, 1), (7, 2), (7, 3)], now=300) == {1, 2}
 
 
-async def test_dead_letters_are_parked_once_listed_counted_and_discarded(database: Database) -> None:
+async def test_dead_letters_are_parked_once_and_counted(database: Database) -> None:
     letter = {"slot": 7, "event_id": 1, "consumer": "search", "envelope": "{}", "error": "?", "attempts": 5}
     async with database.write(7) as tx:
         await tx.run(platform_tables.PARK, **letter, parked_at=100)
         await tx.run(platform_tables.PARK, **letter, parked_at=200)
-    assert [row["parked_at"] for row in await database.all(platform_tables.LIST_DEAD, limit=10)] == [100]
+    assert [row["parked_at"] for row in await parked(database)] == [100]
     count = await database.one(platform_tables.COUNT_DEAD)
     assert count is not None
     assert count[0] == 1
-    async with database.write(7) as tx:
-        assert await tx.all(platform_tables.DISCARD_DEAD, slot=7, event_id=1, consumer="search")
-        assert not await tx.all(platform_tables.DISCARD_DEAD, slot=7, event_id=1, consumer="search")
 
 
 async def test_a_check_holds_when_the_statement_forgets_to(database: Database) -> None:

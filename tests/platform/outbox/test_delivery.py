@@ -14,7 +14,7 @@ from sqlalchemy.schema import Table
 from hansa.kernel.clock import SystemClock
 from hansa.kernel.event import Envelope, Event
 from hansa.kernel.ids import Ids
-from hansa.platform.database.platform_tables import LIST_DEAD, OUTBOX_AGE, service_metadata
+from hansa.platform.database.platform_tables import OUTBOX_AGE, service_metadata
 from hansa.platform.database.port import Database, Transaction
 from hansa.platform.database.statement import Statement
 from hansa.platform.database.tables import COUNT, field, key, slot
@@ -23,6 +23,7 @@ from hansa.platform.messaging.port import Consumer, Permanent, Received
 from hansa.platform.outbox.inbox import Inbox
 from hansa.platform.outbox.relay import Relay
 from tests import databases
+from tests.platform.dead_letters import parked
 
 METADATA = service_metadata()
 SEEN = Table("seen", METADATA, slot(), key("number", COUNT), field("times", COUNT))
@@ -131,7 +132,7 @@ async def test_a_poison_event_is_parked_and_its_neighbours_are_not_hurt(database
     await emit(database, range(6))
     await Relay(database=database, bus=bus, clock=SystemClock()).drain()
     assert await counts(database) == dict.fromkeys([0, 1, 2, 4, 5], 1)
-    dead = await database.all(LIST_DEAD, limit=10)
+    dead = await parked(database)
     assert [(row["consumer"], row["attempts"]) for row in dead] == [("counter.counted", 1)]
     assert "cannot be digested" in dead[0]["error"]
     assert await unsent(database) == 0
@@ -144,7 +145,7 @@ async def test_an_event_is_parked_after_the_last_attempt(database: Database) -> 
     await emit(database, range(1))
     await Relay(database=database, bus=bus, clock=SystemClock()).drain()
     assert await counts(database) == {}
-    assert [row["attempts"] for row in await database.all(LIST_DEAD, limit=10)] == [QUICK.attempts]
+    assert [row["attempts"] for row in await parked(database)] == [QUICK.attempts]
 
 
 async def test_one_consumers_trouble_is_not_anothers(database: Database) -> None:
@@ -155,7 +156,7 @@ async def test_one_consumers_trouble_is_not_anothers(database: Database) -> None
     await emit(database, range(5))
     await Relay(database=database, bus=bus, clock=SystemClock()).drain()
     assert await counts(database) == dict.fromkeys(range(5), 1)
-    assert {row["consumer"] for row in await database.all(LIST_DEAD, limit=10)} == {"broken"}
+    assert {row["consumer"] for row in await parked(database)} == {"broken"}
 
 
 async def test_a_publication_that_failed_is_made_again(database: Database) -> None:
@@ -200,4 +201,4 @@ async def test_an_unreadable_body_is_parked_at_once(database: Database) -> None:
     async with database.write(0) as tx:
         tx.emit(Counted2(word="not a number"), slot=0, aggregate="1")
     await Relay(database=database, bus=bus, clock=SystemClock()).drain()
-    assert [row["attempts"] for row in await database.all(LIST_DEAD, limit=10)] == [1]
+    assert [row["attempts"] for row in await parked(database)] == [1]

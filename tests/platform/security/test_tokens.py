@@ -89,7 +89,7 @@ def headers(*secrets: bytes) -> dict[str, str]:
 
 def test_the_example_of_the_specification_verifies():
     # From the reference implementation's tests (standard-webhooks, libraries/python).
-    secret = tokens.webhook_secret(text="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     at = NOW.fromtimestamp(1614265330, NOW.tzinfo)
     made = tokens.sign_webhook(
         secrets=[secret], message_id="msg_p5jXN8AQM9LWM0D4loKWxJek", at=at, body=b'{"test": 2432232314}'
@@ -149,9 +149,3 @@ def test_only_a_bounded_number_of_signatures_is_looked_at():
     late = {**headers(), "webhook-signature": f"{crowd} {headers()['webhook-signature']}"}
     with pytest.raises(SignatureInvalid):
         tokens.verify_webhook(secrets=[NEW], headers=late, body=BODY, now=NOW)
-
-
-def test_a_short_or_strange_secret_is_refused():
-    for text in ("whsec_c2hvcnQ=", "whsec_%%%", ""):
-        with pytest.raises(ValueError, match="webhook secret"):
-            tokens.webhook_secret(text=text)

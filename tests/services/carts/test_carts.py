@@ -24,7 +24,7 @@ from hansa.services.carts.contract import (
     NotForSale,
 )
 from hansa.services.carts.tables import CARTS, MEMBER_CARTS
-from hansa.services.orders.events import OrderPlaced
+from hansa.services.orders.events import OrderPlaced, SoldLine
 from tests.services.carts.conftest import World
 from tests.services.carts.neighbours import offer
 
@@ -60,7 +60,7 @@ async def race_to_claim(world: World, cart: Cart, *, member: str = ADA, key: str
 
 
 async def order(world: World, cart: Cart, *, times: int = 1) -> None:
-    """Let the event of an order of this cart arrive."""
+    """Let the event of an order of this cart, as it was when it was handed in, arrive."""
     cart_id = cart.id.partition("-")[0]
     async with world.database.write(slot_of(cart_id)) as tx:
         tx.emit(
@@ -68,7 +68,18 @@ async def order(world: World, cart: Cart, *, times: int = 1) -> None:
                 order_id=world.ids.new(slot=slot_of(cart_id)),
                 number="1",
                 cart_id=cart_id,
-                lines=(),
+                lines=tuple(
+                    SoldLine(
+                        sku=line.sku,
+                        product_id="4194304",
+                        name=line.sku,
+                        quantity=line.quantity,
+                        unit_price=Money(0, "USD"),
+                        total=Money(0, "USD"),
+                        seller_id="shop",
+                    )
+                    for line in cart.lines
+                ),
                 subtotal=Money(0, "USD"),
                 total=Money(0, "USD"),
                 locale="en",
@@ -290,12 +301,12 @@ async def test_a_basket_says_what_is_ordered_and_by_whom(world: World):
 
 
 async def test_an_order_closes_its_cart_and_the_next_one_is_new(world: World):
-    cart = await members_cart(world)
-    await put(world, cart, "HAT", 1, member=ADA)
+    cart = await put(world, await members_cart(world), "HAT", 1, member=ADA)
 
     await order(world, cart, times=2)
 
-    assert not (await world.carts.get(cart=cart.id, member=ADA, locale="en")).is_open
+    closed = await world.carts.get(cart=cart.id, member=ADA, locale="en")
+    assert (closed.is_open, closed.successor, held(closed)) == (False, None, {"HAT": 1})
     with pytest.raises(CartClosed):
         await put(world, cart, "HAT", 2, member=ADA)
     with pytest.raises(CartClosed):
@@ -313,11 +324,86 @@ async def test_an_order_closes_its_cart_and_the_next_one_is_new(world: World):
 
 
 async def test_an_ordered_guests_cart_can_be_claimed_by_nobody(world: World):
-    cart = await guests_cart(world)
-    await put(world, cart, "HAT", 1)
+    cart = await put(world, await guests_cart(world), "HAT", 1)
     await order(world, cart)
     with pytest.raises(CartClosed):
         await claim(world, cart)
+
+
+async def test_what_came_too_late_for_a_members_order_is_in_their_next_cart(world: World):
+    cart = await put(world, await members_cart(world), "HAT", 2, member=ADA)
+    cart = await put(world, cart, "SKU-1", 1, member=ADA)
+    await put(world, cart, "HAT", 5, member=ADA)
+    await put(world, cart, "SKU-1", 0, member=ADA)
+    await put(world, cart, "SHOE", 1, member=ADA)
+
+    await order(world, cart, times=2)
+
+    following = await world.carts.current(member=ADA, locale="en")
+    assert held(following) == {"HAT": 3, "SHOE": 1}
+    assert [line.sku for line in following.lines] == ["HAT", "SHOE"]
+    assert following.is_open
+    assert slot_of(following.id) == slot_of(ADA)
+    closed = await world.carts.get(cart=cart.id, member=ADA, locale="en")
+    assert (closed.is_open, closed.successor) == (False, following.id)
+    assert len(await world.database.all(ALL_CARTS)) == 2
+    assert await members_cart(world, key="m2") == following
+
+    await order(world, following)
+    with pytest.raises(NoSuchCart):
+        await world.carts.current(member=ADA, locale="en")
+
+
+async def test_what_came_too_late_for_a_guests_order_is_in_the_cart_that_the_old_one_names(world: World):
+    cart = await put(world, await guests_cart(world, currency="EUR"), "HAT", 1)
+    await put(world, cart, "HAT", 2)
+    await order(world, cart)
+
+    closed = await world.carts.get(cart=cart.id, member=None, locale="en")
+    assert closed.successor is not None
+    assert closed.successor != cart.id
+    following = await world.carts.get(cart=closed.successor, member=None, locale="en")
+
+    assert not closed.is_open
+    assert (following.is_open, following.currency, held(following)) == (True, "EUR", {"HAT": 1})
+    with pytest.raises(CartClosed):
+        await put(world, cart, "HAT", 3)
+    assert held(await put(world, following, "HAT", 3)) == {"HAT": 3}
+    assert (await world.carts.basket(cart=following.id, member=None)).cart_id == following.id.partition("-")[0]
+    with pytest.raises(NoSuchCart):
+        await world.carts.get(cart=following.id.partition("-")[0], member=None, locale="en")
+    assert held(await claim(world, following)) == {"HAT": 3}
+
+
+async def test_what_is_claimed_while_the_members_cart_is_being_ordered_is_kept_too(world: World):
+    members = await put(world, await members_cart(world), "HAT", 1, member=ADA)
+    guests = await put(world, await guests_cart(world), "SHOE", 2)
+
+    merged = await claim(world, guests)
+    await order(world, members)
+
+    assert merged.id == members.id
+    assert (await world.carts.get(cart=guests.id, member=None, locale="en")).successor == members.id
+    assert held(await world.carts.current(member=ADA, locale="en")) == {"SHOE": 2}
+
+
+async def test_nothing_acknowledged_is_lost_when_an_order_comes_at_the_same_time(world: World):
+    cart = await put(world, await members_cart(world), "HAT", 1, member=ADA)
+    skus = [f"SKU-{number}" for number in range(8)]
+
+    outcomes = await asyncio.gather(
+        *(race_to_put(world, cart, sku) for sku in skus[:4]),
+        order(world, cart),
+        *(race_to_put(world, cart, sku) for sku in skus[4:]),
+        world.service.create(key="n", member=ADA, currency="USD", locale="en"),
+        return_exceptions=True,
+    )
+
+    assert all(isinstance(outcome, (Cart, CartClosed, type(None))) for outcome in outcomes), outcomes
+    put_outcomes = [*outcomes[:4], *outcomes[5:9]]
+    acknowledged = {sku for sku, outcome in zip(skus, put_outcomes, strict=True) if isinstance(outcome, Cart)}
+    following = await members_cart(world, key="m2")
+    assert set(held(following)) == acknowledged
 
 
 async def test_orders_puts_and_claims_at_once_leave_every_member_with_at_most_one_open_cart(world: World):

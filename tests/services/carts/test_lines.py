@@ -35,3 +35,15 @@ def test_a_guests_cart_is_whoevers_has_its_whole_name():
     assert not rules.may_use(owner=None, secret="abc", asking="1", given="")
     assert not rules.may_use(owner=None, secret="abc", asking=None, given="abd")
     assert not rules.may_use(owner=None, secret="", asking=None, given="")
+
+
+@given(CARTS, st.lists(CARTS, max_size=2).map(lambda parts: sum(parts, ())))
+def test_what_is_left_over_and_what_was_ordered_of_a_cart_make_up_the_cart(held, ordered):
+    left = {line.sku: line.quantity for line in rules.left_over(held, ordered)}
+    taken: dict[str, int] = {}
+    for line in ordered:
+        taken[line.sku] = taken.get(line.sku, 0) + line.quantity
+
+    for line in held:
+        assert left.pop(line.sku, 0) + min(line.quantity, taken.get(line.sku, 0)) == line.quantity
+    assert not left

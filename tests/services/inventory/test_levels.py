@@ -10,6 +10,7 @@ from hansa.kernel.clock import to_micros
 from hansa.kernel.errors import IdempotencyKeyReused
 from hansa.platform.database.platform_tables import AUDIT
 from hansa.platform.database.statement import Statement
+from hansa.platform.outbox.inbox import forget
 from hansa.services.inventory.contract import BelowReserved, NoSuchStock, OutOfStock, Stock, StockChanged
 from hansa.services.inventory.events import AvailabilityChanged
 from tests.services.inventory.shelves import Shelves, counters_of
@@ -109,6 +110,48 @@ async def test_many_counts_are_one_act_that_refuses_only_what_is_promised(shelve
     await shelves.check_books()
 
 
+async def test_a_key_sets_each_sku_once_however_the_skus_are_grouped(shelves: Shelves) -> None:
+    async def count(key: str, location: str = "main", **on_hand: int) -> dict[str, str]:
+        return await shelves.inventory.set_many(key=key, on_hand=on_hand, actor="import", location=location)
+
+    assert await count("file", HAT=5, SHOE=5) == {}
+    await shelves.inventory.record_sale(key="1", receipt="R", sku="HAT", quantity=1, location="main", actor="user:2")
+    assert await count("file", SOCK=3, HAT=5) == {}
+    assert await count("file", HAT=9) == {}
+    assert (await shelves.level("HAT"), await shelves.level("SOCK")) == ((4, 0, 1), (3, 0, 0))
+    await count("file", location="east", HAT=2)
+    assert await shelves.level("HAT", location="east") == (2, 0, 0)
+    await count("other", HAT=5)
+    assert await shelves.level("HAT") == (5, 0, 1)
+    await shelves.check_books()
+
+
+async def test_what_a_key_was_refused_stays_refused_and_its_neighbours_are_set(shelves: Shelves) -> None:
+    await shelves.put("HAT", 5)
+    order = shelves.order()
+    await shelves.reserve(order, ("HAT", 3))
+    refused = await shelves.inventory.set_many(key="file", on_hand={"HAT": 2, "SHOE": 1}, actor="import")
+    await shelves.release(order)
+    again = await shelves.inventory.set_many(key="file", on_hand={"SOCK": 1, "HAT": 2}, actor="import")
+    assert refused == again == {"HAT": "inventory.below_reserved"}
+    assert (await shelves.level("HAT"), await shelves.level("SOCK")) == ((5, 0, 0), (1, 0, 0))
+    assert await shelves.inventory.set_many(key="new", on_hand={"HAT": 2}, actor="import") == {}
+
+
+async def test_a_key_is_remembered_from_its_last_use_on(shelves: Shelves) -> None:
+    async def level_after(days: float) -> tuple[int, int, int]:
+        """What a repetition so much later comes to."""
+        shelves.clock.advance(days * 86_400)
+        await forget(shelves.database, shelves.clock)
+        await shelves.inventory.set_many(key="nightly", on_hand={"HAT": 5}, actor="import")
+        return await shelves.level("HAT")
+
+    assert await level_after(0) == (5, 0, 0)
+    await shelves.put("HAT", 3)
+    assert [await level_after(29), await level_after(29)] == [(3, 0, 0), (3, 0, 0)]
+    assert await level_after(31) == (5, 0, 0)
+
+
 async def test_a_till_is_never_refused_and_the_difference_is_booked(shelves: Shelves) -> None:
     await shelves.put("HAT", 2)
     order = shelves.order()
@@ -165,10 +208,13 @@ async def test_staff_writes_leave_a_row_in_the_audit_trail_once(shelves: Shelves
     for _ in range(2):
         await shelves.inventory.set_on_hand(key="1", sku="HAT", on_hand=5, version=None, actor="user:1")
         await shelves.inventory.set_many(key="2", on_hand={"HAT": 4, "SHOE": 2}, actor="user:2")
+        await shelves.inventory.set_many(key="2", on_hand={"SHOE": 2}, actor="user:2")
         await shelves.inventory.record_sale(
             key="3", receipt="R", sku="HAT", quantity=1, location="main", actor="user:3"
         )
-    rows = {row["actor"]: row for row in await shelves.database.all(_AUDIT)}
+    audited = await shelves.database.all(_AUDIT)
+    rows = {row["actor"]: row for row in audited}
+    assert len(audited) == len(rows)
     assert {actor: (row["action"], row["target"]) for actor, row in rows.items()} == {
         "user:1": ("inventory.set_on_hand", "HAT@main"),
         "user:2": ("inventory.set_many", "main"),

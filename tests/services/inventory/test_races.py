@@ -206,6 +206,21 @@ async def test_batches_of_counts_that_cross_make_every_level_once(processes: tup
     await one.check_books()
 
 
+async def test_a_file_imported_at_once_in_other_groups_sets_each_sku_once(processes: tuple[Shelves, Shelves]) -> None:
+    skus = [f"SKU-{number}" for number in range(60)]
+    groups = (skus[:40], skus[20:][::-1], skus[::-1], skus[::2])
+    answers = await _at_once(
+        *(
+            processes[number % 2].inventory.set_many(key="file", on_hand=dict.fromkeys(group, 5), actor="import")
+            for number, group in enumerate(groups)
+        )
+    )
+    one, _ = processes
+    assert answers == [{}] * len(groups)
+    for sku in skus:
+        assert [line.on_hand for line in await one.inventory.movements(sku=sku)] == [5]
+
+
 async def _at_once(*acts: object) -> list[object]:
     """What each act came to: its answer or its business error; anything else is not expected here."""
     outcomes = await asyncio.gather(*acts, return_exceptions=True)  # type: ignore[call-overload]

@@ -44,6 +44,22 @@ def test_eight_characters_are_a_password():
     rules.check_password(password="pässwört", email="ada@example.com")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "are_same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("2001:db8::1", "2001:db8:0:0:ffff::2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2", True),
+        ("", "unix", False),
+    ],
+)
+def test_a_host_is_one_place_whichever_of_its_addresses_it_uses(one: str, other: str, are_same: bool):
+    assert (rules.place(one) == rules.place(other)) == are_same
+
+
 def test_staff_sign_in_more_often():
     assert rules.session_length((CUSTOMER, STAFF)) < rules.session_length((CUSTOMER,))
 

@@ -36,8 +36,10 @@ async def register(world: World, *, key: str = "r1", email: str = EMAIL, passwor
     return await world.users.register(key=key, email=email, password=password, name="Ada Lovelace")
 
 
-async def sign_in(world: World, *, key: str = "s1", email: str = EMAIL, password: str = PASSWORD) -> Session:
-    return await world.users.sign_in(key=key, email=email, password=password, remote="192.0.2.1")
+async def sign_in(
+    world: World, *, key: str = "s1", email: str = EMAIL, password: str = PASSWORD, remote: str = "192.0.2.1"
+) -> Session:
+    return await world.users.sign_in(key=key, email=email, password=password, remote=remote)
 
 
 async def test_who_registers_is_a_customer_and_sees_the_own_account(world: World):
@@ -60,8 +62,42 @@ async def test_an_address_is_taken_in_every_spelling(world: World):
 
 async def test_a_known_key_without_the_password_shows_nothing(world: World):
     await register(world)
-    with pytest.raises(EmailTaken):
+    with pytest.raises(IdempotencyKeyReused):
         await register(world, password="something else")
+
+
+async def test_a_key_that_made_an_account_makes_no_other(world: World):
+    await register(world)
+    await register(world, key="r2", email="grace@example.com")
+    for email in ("eve@example.com", "grace@example.com"):
+        with pytest.raises(IdempotencyKeyReused):
+            await register(world, email=email)
+    assert len(await world.database.all(ALL_USERS)) == 2
+
+
+async def test_a_key_whose_address_was_taken_may_be_used_for_another(world: World):
+    await register(world)
+    for _ in range(2):
+        with pytest.raises(EmailTaken):
+            await register(world, key="r2")
+    assert (await register(world, key="r2", email="grace@example.com")).email == "grace@example.com"
+
+
+async def test_of_two_accounts_wanted_with_one_key_at_once_one_is_made(world: World):
+    outcomes = await asyncio.gather(
+        *(register(world, email=f"person{number}@example.com") for number in range(6)), return_exceptions=True
+    )
+
+    assert sum(isinstance(outcome, User) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, IdempotencyKeyReused) for outcome in outcomes) == 5
+    assert len(await world.database.all(ALL_USERS)) == 1
+
+
+async def test_a_registration_repeated_after_its_person_was_erased_shows_nothing(world: World):
+    user = await register(world)
+    await world.keyring.erase(person=user.id)
+    with pytest.raises(EmailTaken):
+        await register(world)
 
 
 async def test_of_many_who_want_an_address_one_gets_it(world: World):
@@ -143,7 +179,7 @@ async def test_an_unknown_account_is_refused_like_a_wrong_password(world: World)
 @pytest.mark.parametrize("email", [EMAIL, "nobody@example.com"])
 async def test_guessing_is_slowed_down_whether_the_account_exists_or_not(world: World, email: str):
     await register(world)
-    for attempt in range(service.FAILURES_PER_ACCOUNT):
+    for attempt in range(service.FAILURES_PER_ACCOUNT_AND_REMOTE):
         with pytest.raises((WrongCredentials, TooManyAttempts)):
             await sign_in(world, key=f"g{attempt}", email=email, password="guessed it")
 
@@ -154,6 +190,32 @@ async def test_guessing_is_slowed_down_whether_the_account_exists_or_not(world: 
     world.clock.advance(service.FAILURE_WINDOW_S)
     if email == EMAIL:
         await sign_in(world, email=email)
+
+
+async def test_whoever_guesses_does_not_shut_the_owner_out(world: World):
+    await register(world)
+    for attempt in range(service.FAILURES_PER_REMOTE):
+        with pytest.raises((WrongCredentials, TooManyAttempts)):
+            await sign_in(world, key=f"g{attempt}", password="guessed it", remote=f"2001:db8::{attempt}")
+    with pytest.raises(TooManyAttempts):
+        await sign_in(world, remote="2001:db8::ffff")
+
+    for remote in ("192.0.2.1", "2001:db8:0:1::1"):
+        await world.users.authenticate(token=(await sign_in(world, key=remote, remote=remote)).token)
+
+
+async def test_guessing_for_one_account_from_very_many_places_is_slowed_down(world: World):
+    await register(world)
+    for attempt in range(service.FAILURES_PER_ACCOUNT):
+        with pytest.raises(WrongCredentials):
+            await world.service.sign_in(
+                key="g", email=EMAIL, password="guessed it", remote=f"198.51.{attempt // 250}.{attempt % 250}"
+            )
+
+    with pytest.raises(TooManyAttempts):
+        await sign_in(world, remote="192.0.2.1")
+    await register(world, key="r2", email="grace@example.com")
+    await sign_in(world, email="grace@example.com")
 
 
 async def test_guessing_for_many_accounts_from_one_place_is_slowed_down(world: World):
@@ -173,6 +235,29 @@ async def test_who_signed_out_is_unknown_and_may_sign_out_again(world: World):
     with pytest.raises(NotSignedIn):
         await world.users.authenticate(token=session.token)
     await world.users.authenticate(token=other.token)
+
+
+async def test_a_sign_in_repeated_after_its_session_is_over_opens_a_new_one(world: World):
+    user = await register(world)
+    tokens = []
+    for seconds in (0, 31 * DAY_S, 0):
+        session = await sign_in(world)
+        assert (await world.users.authenticate(token=session.token)).user_id == user.id
+        tokens.append(session.token)
+        if seconds:
+            world.clock.advance(seconds)
+        else:
+            await world.users.sign_out(key="o1", token=session.token)
+        with pytest.raises(NotSignedIn):
+            await world.users.authenticate(token=session.token)
+
+    assert len(set(tokens)) == 3
+    sessions = await asyncio.gather(*(sign_in(world) for _ in range(4)))
+    assert len({session.token for session in sessions}) == 1
+    await world.users.authenticate(token=sessions[0].token)
+    for token in tokens:
+        with pytest.raises(NotSignedIn):
+            await world.users.authenticate(token=token)
 
 
 async def test_what_is_no_token_is_nobodys(world: World):

@@ -10,6 +10,7 @@
 """
 
 import hashlib
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -22,6 +23,8 @@ from hansa.platform.database import platform_tables
 from hansa.platform.database.port import Transaction
 
 T = TypeVar("T")
+Name = tuple[int, str]
+"""A slot, and a key in it."""
 
 
 def digest(*request: Any) -> str:
@@ -49,6 +52,24 @@ async def claim(tx: Transaction, *, slot: int, key: str, request: str, now: date
 async def keep(tx: Transaction, *, slot: int, key: str, answer: Any) -> None:
     """Keep the first answer; a later one does not replace it."""
     await tx.run(platform_tables.KEEP_ANSWER, of_slot=slot, of_key=key, kept=msgspec.json.encode(answer).decode())
+
+
+async def claim_each(tx: Transaction, *, names: Collection[Name], now: datetime) -> dict[str, str | None]:
+    """Take many keys, no two alike, for an act on each of many things: per key None for the first time, else the kept
+    answer. Keep one for every None, in the same transaction.
+
+    A key here stands for a thing and not for a request, which is not compared; it is remembered from its last claim
+    on. Concurrent transactions with some of the keys wait here for each other.
+    """
+    rows = await tx.all(platform_tables.CLAIM_COMMANDS, names=list(names), request="", now=to_micros(now))
+    kept: dict[str, str | None] = {row["key"]: row["answer"] for row in rows}
+    return {key: kept[key] for _, key in names}
+
+
+async def keep_each(tx: Transaction, *, answers: Mapping[Name, Any]) -> None:
+    """Keep the first answers of claimed keys."""
+    rows = [(*name, msgspec.json.encode(answer).decode()) for name, answer in answers.items()]
+    await tx.run(platform_tables.KEEP_ANSWERS, answers=rows)
 
 
 def decode(answer: str, type_: type[T]) -> T:

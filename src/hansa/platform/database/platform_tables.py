@@ -80,16 +80,6 @@ FORGET_HANDLED = Statement(delete(INBOX).where(INBOX.c.handled_at < bindparam("b
 PARK = Statement(
     insert(DEAD_LETTERS).values({name: bindparam(name) for name in DEAD_LETTERS.c.keys()}).on_conflict_do_nothing()
 )
-LIST_DEAD = Statement(select(DEAD_LETTERS).order_by(DEAD_LETTERS.c.event_id).limit(bindparam("limit")))
-DISCARD_DEAD = Statement(
-    delete(DEAD_LETTERS)
-    .where(
-        DEAD_LETTERS.c.slot == bindparam("slot"),
-        DEAD_LETTERS.c.event_id == bindparam("event_id"),
-        DEAD_LETTERS.c.consumer == bindparam("consumer"),
-    )
-    .returning(DEAD_LETTERS.c.event_id)
-)
 COUNT_DEAD = Statement(select(func.count()).select_from(DEAD_LETTERS))
 
 CLAIM_COMMAND = Statement(
@@ -108,6 +98,26 @@ KEEP_ANSWER = Statement(
     .where(COMMANDS.c.slot == bindparam("of_slot"), COMMANDS.c.key == bindparam("of_key"), COMMANDS.c.answer.is_(None))
     .values(answer=bindparam("kept"))
 )
+
+_NAMES = rows_parameter("names", slot=SLOT, key=TEXT)
+_CLAIMING = insert(COMMANDS).from_select(
+    ["slot", "key", "request", "claimed_at"],
+    select(_NAMES.c.slot, _NAMES.c.key, bindparam("request", type_=TEXT), bindparam("now", type_=MOMENT))
+    .where(true())
+    .order_by(_NAMES.c.slot, _NAMES.c.key),
+)
+CLAIM_COMMANDS = Statement(
+    _CLAIMING.on_conflict_do_update(
+        index_elements=["slot", "key"], set_={"claimed_at": _CLAIMING.excluded.claimed_at}
+    ).returning(COMMANDS.c.key, COMMANDS.c.answer)
+)
+_ANSWERS = rows_parameter("answers", slot=SLOT, key=TEXT, answer=DOCUMENT)
+KEEP_ANSWERS = Statement(
+    update(COMMANDS)
+    .where(COMMANDS.c.slot == _ANSWERS.c.slot, COMMANDS.c.key == _ANSWERS.c.key, COMMANDS.c.answer.is_(None))
+    .values(answer=_ANSWERS.c.answer)
+)
+
 FORGET_COMMANDS = Statement(delete(COMMANDS).where(COMMANDS.c.claimed_at < bindparam("before")))
 
 

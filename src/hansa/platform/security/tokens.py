@@ -20,9 +20,6 @@ WEBHOOK_TOLERANCE = timedelta(minutes=5)
 """How far the sender's clock may be off, and for how long a recorded request could be played back."""
 LARGEST_SIGNATURES = 16
 """Signatures looked at in one request: a sender who changes secrets sends two."""
-SHORTEST_SECRET = 24
-LONGEST_SECRET = 64
-SECRET_PREFIX = "whsec_"
 _WEBHOOK_VERSION = "v1"
 
 
@@ -73,17 +70,6 @@ def _decoded(payload: str, type_: type[T]) -> tuple[int, T]:
 
 def _to_text(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def webhook_secret(*, text: str) -> bytes:
-    """The secret as it is handed around: "whsec_" and base64. Raises ValueError for another text."""
-    try:
-        secret = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
-    except binascii.Error as error:
-        raise ValueError("a webhook secret is not base64") from error
-    if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
-        raise ValueError(f"a webhook secret has {SHORTEST_SECRET} to {LONGEST_SECRET} bytes, not {len(secret)}")
-    return secret
 
 
 def sign_webhook(*, secrets: Sequence[bytes], message_id: str, at: datetime, body: bytes) -> dict[str, str]:

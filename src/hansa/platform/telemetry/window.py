@@ -158,7 +158,6 @@ class Distinct:
 
     _INDEX_BITS = 12
     _REGISTERS = 1 << _INDEX_BITS
-    _RANK_BITS = 50
     _ALPHA = 0.7213 / (1 + 1.079 / _REGISTERS)
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ class NoSuchCart(BusinessError, code="carts.not_found", kind=Kind.NOT_FOUND):
 
 
 class CartClosed(BusinessError, code="carts.closed", kind=Kind.CONFLICT):
-    """The cart has become an order and cannot be changed."""
+    """The cart has become an order, or part of a member's cart, and cannot be changed; see its `successor`."""
 
 
 class CartFull(BusinessError, code="carts.full", kind=Kind.CONFLICT):
@@ -107,7 +107,11 @@ class CartLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cart(msgspec.Struct, frozen=True, kw_only=True):
-    """A cart and its present quote (without destination). Lines no longer for sale are named in `unavailable`."""
+    """A cart and its present quote (without destination). Lines no longer for sale are named in `unavailable`.
+
+    A cart stays open while an order made from it is pending, and closes with its lines as they are when that order is
+    placed. Lines, or pieces of them, that came too late for the order are then in a new open cart of the same owner.
+    """
 
     id: str
     """A member's cart is named by its id; a guest's also by 80 random bits: possession is the right to it."""
@@ -116,6 +120,9 @@ class Cart(msgspec.Struct, frozen=True, kw_only=True):
     is_open: bool
     quote: Quote
     unavailable: tuple[str, ...] = ()
+    successor: str | None = None
+    """Where a closed cart goes on: the cart with what its order did not take, or the member's cart that it was merged
+    into. None: all of it was ordered."""
     version: int
     updated_at: datetime
 

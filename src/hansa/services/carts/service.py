@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
+from msgspec.structs import replace
+
 from hansa.kernel.address import Destination
 from hansa.kernel.channel import MAIN
 from hansa.kernel.clock import Clock
@@ -128,9 +130,16 @@ class CartsService:
         taxes = self._taxes.at(destination, on=self._clock.now().date())
         return rules.quote(priced, currency=currency, locale=locale, option=option, taxes=taxes)
 
-    async def close(self, tx: Transaction, *, cart_ids: Sequence[str]) -> None:
-        """Close carts that were ordered, in the transaction of the event that says so."""
-        await store.close(tx, cart_ids=cart_ids, now=self._clock.now())
+    async def close(self, tx: Transaction, *, ordered: Mapping[str, Sequence[CartLine]]) -> None:
+        """Close carts that were ordered, in the transaction of the event that says so. Until then they could be put
+        into: what the order does not have goes into a new cart of the same owner, since it was acknowledged."""
+        now = self._clock.now()
+        held = await store.hold(tx, cart_ids=list(ordered))
+        successors: dict[str, str | None] = {}
+        for kept in held.values():
+            rest = rules.left_over(kept.lines, ordered[kept.cart_id]) if kept.is_open else ()
+            successors[kept.cart_id] = await self._continue(tx, kept, rest) if rest else None
+        await store.close(tx, successors=successors, now=now)
 
     async def _find(self, name: str, member: str | None) -> KeptCart:
         parts = split_name(name)
@@ -155,6 +164,16 @@ class CartsService:
             await store.remove_line(tx, cart_id=cart_id, sku=sku)
         await store.touch(tx, cart_id=cart_id, currency=kept.currency, now=now)
         return (await store.lock(tx, cart_ids=[cart_id]))[cart_id]
+
+    async def _continue(self, tx: Transaction, kept: KeptCart, lines: Sequence[CartLine]) -> str:
+        """Open the next cart of the same owner with these lines. A guest's has the same secret: who knows the one cart
+        may use the other."""
+        following = self._draft(slot=slot_of(kept.cart_id), member=kept.member, currency=kept.currency)
+        following = replace(following, secret=kept.secret)
+        await store.add(tx, cart=following)
+        await store.put_lines(tx, cart_id=following.cart_id, lines=lines, now=following.updated_at)
+        await store.pass_on(tx, cart_id=kept.cart_id, to=following.cart_id)
+        return following.cart_id
 
     async def _merge(self, kept: KeptCart, member: str) -> None:
         """Close a guest's cart into the member's open one. Raises CartClosed if it is closed already."""
@@ -185,6 +204,7 @@ class CartsService:
             is_open=kept.is_open,
             quote=rules.quote(priced, currency=kept.currency, locale=locale, option=None, taxes=()),
             unavailable=unavailable,
+            successor=kept.merged_into or (kept.continued_in and guest_name(kept.continued_in, kept.secret)),
             version=kept.version,
             updated_at=kept.updated_at,
         )

@@ -1,6 +1,6 @@
 """Every statement on carts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -29,7 +29,8 @@ FIND_CART_OF_MEMBER = Statement(
         MEMBER_CARTS, and_(MEMBER_CARTS.c.slot == CARTS.c.slot, MEMBER_CARTS.c.cart_id == CARTS.c.cart_id)
     ).where(MEMBER_CARTS.c.slot == bindparam("of_slot"), MEMBER_CARTS.c.member == bindparam("of_member"))
 )
-ADD_CART = Statement(insert(CARTS).values({name: bindparam(name) for name in CARTS.c.keys() if name != "merged_into"}))
+_LATER = ("merged_into", "continued_in")
+ADD_CART = Statement(insert(CARTS).values({name: bindparam(name) for name in CARTS.c.keys() if name not in _LATER}))
 _claimed = insert(MEMBER_CARTS).values({name: bindparam(name) for name in MEMBER_CARTS.c.keys()})
 HOLD_MEMBER_CART = Statement(
     _claimed.on_conflict_do_update(
@@ -81,10 +82,21 @@ MERGE_CART = Statement(
     .where(CARTS.c.slot == bindparam("of_slot"), CARTS.c.cart_id == bindparam("of_cart"), CARTS.c.is_open.is_(True))
     .values(is_open=false(), version=CARTS.c.version + 1, updated_at=bindparam("now"), merged_into=bindparam("target"))
 )
+_CLOSING = rows_parameter("rows", slot=SLOT, cart_id=ID, successor=ID)
 CLOSE_CARTS = Statement(
     update(CARTS)
-    .where(CARTS.c.slot == _WANTED.c.slot, CARTS.c.cart_id == _WANTED.c.cart_id, CARTS.c.is_open.is_(True))
-    .values(is_open=false(), version=CARTS.c.version + 1, updated_at=bindparam("now"))
+    .where(CARTS.c.slot == _CLOSING.c.slot, CARTS.c.cart_id == _CLOSING.c.cart_id, CARTS.c.is_open.is_(True))
+    .values(
+        is_open=false(),
+        version=CARTS.c.version + 1,
+        updated_at=bindparam("now"),
+        continued_in=_CLOSING.c.successor,
+    )
+)
+PASS_ON = Statement(
+    update(MEMBER_CARTS)
+    .where(MEMBER_CARTS.c.slot == bindparam("of_slot"), MEMBER_CARTS.c.cart_id == bindparam("of_cart"))
+    .values(cart_id=bindparam("target"))
 )
 FREE_MEMBERS = Statement(
     delete(MEMBER_CARTS).where(
@@ -104,6 +116,7 @@ class KeptCart(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     updated_at: datetime
     merged_into: str | None = None
+    continued_in: str | None = None
     lines: tuple[CartLine, ...] = ()
 
 
@@ -175,16 +188,26 @@ async def close_merged(tx: Transaction, *, cart_id: str, into: str, now: datetim
     await tx.run(MERGE_CART, of_slot=slot_of(cart_id), of_cart=int(cart_id), now=to_micros(now), target=int(into))
 
 
-async def close(tx: Transaction, *, cart_ids: Sequence[str], now: datetime) -> None:
-    """Close carts and free their members for new ones; what is closed or unknown stays as it is."""
-    rows = _places(cart_ids)
-    await tx.all(LOCK_MEMBER_CARTS, rows=rows)
-    await tx.all(LOCK_CARTS, rows=rows)
-    await tx.run(FREE_MEMBERS, rows=rows)
+async def hold(tx: Transaction, *, cart_ids: Sequence[str]) -> dict[str, KeptCart]:
+    """The carts as `lock` gives them, of which nobody takes or gives one as a member's open one meanwhile either."""
+    await tx.all(LOCK_MEMBER_CARTS, rows=_places(cart_ids))
+    return await lock(tx, cart_ids=cart_ids)
+
+
+async def pass_on(tx: Transaction, *, cart_id: str, to: str) -> None:
+    """Make the next cart the member's open one, if this one is it."""
+    await tx.run(PASS_ON, of_slot=slot_of(cart_id), of_cart=int(cart_id), target=int(to))
+
+
+async def close(tx: Transaction, *, successors: Mapping[str, str | None], now: datetime) -> None:
+    """Close carts that are held, each with the cart that it goes on in, and free the members of the others for new
+    ones; what is closed already stays as it is."""
+    rows = [(slot_of(one), int(one), None if to is None else int(to)) for one, to in successors.items()]
+    await tx.run(FREE_MEMBERS, rows=_places(successors))
     await tx.run(CLOSE_CARTS, rows=rows, now=to_micros(now))
 
 
-def _places(cart_ids: Sequence[str]) -> list[tuple[int, int]]:
+def _places(cart_ids: Iterable[str]) -> list[tuple[int, int]]:
     return sorted({(slot_of(cart_id), int(cart_id)) for cart_id in cart_ids})
 
 
@@ -206,5 +229,6 @@ def _cart(row: Row, lines: tuple[CartLine, ...]) -> KeptCart:
         version=row["version"],
         updated_at=from_micros(row["updated_at"]),
         merged_into=None if row["merged_into"] is None else str(row["merged_into"]),
+        continued_in=None if row["continued_in"] is None else str(row["continued_in"]),
         lines=lines,
     )

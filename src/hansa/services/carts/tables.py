@@ -20,10 +20,14 @@ CARTS = Table(
     field("created_at", MOMENT),
     field("updated_at", MOMENT),
     optional("merged_into", ID),
+    optional("continued_in", ID),
     CheckConstraint("(member IS NULL) <> (secret = '')", name="owned"),
     CheckConstraint("merged_into IS NULL OR NOT is_open", name="merged_closed"),
+    CheckConstraint("continued_in IS NULL OR NOT is_open", name="continued_closed"),
 )
-"""A cart is a member's, or a guest's who knows its secret. The slot is the member's, else one drawn by chance."""
+"""A cart is a member's, or a guest's who knows its secret. The slot is the member's, else one drawn by chance.
+`merged_into` is the member's cart that a guest's went into; `continued_in` is the next cart of the same owner, with
+what was put into this one while it was being ordered, and for a guest with the same secret."""
 
 CART_LINES = Table(
     "cart_lines",

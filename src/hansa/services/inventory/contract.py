@@ -146,7 +146,12 @@ class Inventory(Protocol):
         actor: str,
         location: Location = MAIN,
     ) -> dict[str, str]:
-        """As set_on_hand for many skus; answers the codes of the refused ones by sku."""
+        """As set_on_hand for many skus; answers the codes of the refused ones by sku.
+
+        `key` names a source of counts, such as a file: a sku at a location is set once per key, however the skus are
+        grouped into calls and whatever later ones say. What came of it, taken or refused, is answered again. This is
+        remembered for 30 days after the last call with that key and sku.
+        """
         ...
 
     @command(errors=(OutOfStock, ReservationGone))

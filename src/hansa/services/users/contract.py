@@ -73,13 +73,15 @@ class Users(Protocol):
     async def register(
         self, *, key: Key, email: Email, password: Password, name: PersonName = "", locale: str = "en"
     ) -> User:
-        """Make a customer's account; the same key with the same password makes it once."""
+        """Make a customer's account, once for each key: whoever repeats it shows the same password again. A key that
+        made an account is refused for anything else."""
         ...
 
     @command(errors=(WrongCredentials, TooManyAttempts, TooBusy), timeout_ms=10_000)
     async def sign_in(self, *, key: Key, email: Email, password: str, remote: str) -> Session:
-        """Open a session; the same key gives the same one, though the password is checked each time. Failures are
-        counted per address and per remote, and throttled alike for unknown accounts."""
+        """Open a session. The same key gives an account the same one until that has ended or expired, then a new one;
+        the password is checked each time. Failures are counted per account and remote, per remote, and (far more of
+        them) per account, and throttled alike for unknown accounts."""
         ...
 
     @command()

@@ -5,6 +5,7 @@ import hmac
 import unicodedata
 from base64 import urlsafe_b64encode
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import msgspec
 
@@ -51,6 +52,17 @@ def token_hash(token: str) -> str:
 def is_same(kept: str, given: str) -> bool:
     """Compared in a time that tells nothing of where they differ."""
     return hmac.compare_digest(kept, given)
+
+
+def place(remote: str) -> str:
+    """Where failures from an address are counted. One host may have a whole /64 of IPv6 addresses."""
+    try:
+        address = ip_address(remote)
+    except ValueError:
+        return remote
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
 
 
 def _folded(text: str) -> str:

@@ -5,8 +5,8 @@ from datetime import timedelta
 from hansa.kernel.clock import Clock
 from hansa.kernel.ids import Ids, is_id, slot_of, slot_of_value, split_name
 from hansa.kernel.principal import CUSTOMER, STAFF, Principal
-from hansa.platform.database.idempotency import IdempotencyKeyReused, claim, keep
-from hansa.platform.database.port import Database
+from hansa.platform.database.idempotency import IdempotencyKeyReused, claim, decode, digest, keep
+from hansa.platform.database.port import Database, Transaction
 from hansa.platform.security import audit, passwords, throttle
 from hansa.platform.security.passwords import Passwords
 from hansa.platform.security.sealing import Keyring, PersonErased
@@ -25,9 +25,14 @@ from hansa.services.users.contract import (
 from hansa.services.users.store import Account, Started
 
 FAILURE_WINDOW_S = 15 * 60.0
-FAILURES_PER_ACCOUNT = 10
+FAILURES_PER_ACCOUNT_AND_REMOTE = 10
 FAILURES_PER_REMOTE = 100
 """Higher, since a whole office may share an address."""
+FAILURES_PER_ACCOUNT = 1_000
+"""Whoever guesses from one place shuts out nobody but that place: an account that ten failures from anywhere closed
+could be closed to its owner by anybody. The price is that guesses from many places (a hundred at the least, each of
+which fails ten times) get 1,000 in a window before the account is closed, its owner included: some 100,000 a day,
+which finds a password out of a list of the commonest, and no other."""
 LARGEST_THROTTLE = 100_000
 KEPT_AFTER_EXPIRY = timedelta(days=1)
 FORGET_BATCH = 500
@@ -50,31 +55,39 @@ class UsersService:
         self._keyring = keyring
         self._passwords = passwords
         self._secret = keyring.derive(label="users.session tokens")
-        self._account_failures = self._throttle(FAILURES_PER_ACCOUNT)
+        self._pair_failures = self._throttle(FAILURES_PER_ACCOUNT_AND_REMOTE)
         self._remote_failures = self._throttle(FAILURES_PER_REMOTE)
+        self._account_failures = self._throttle(FAILURES_PER_ACCOUNT)
 
     async def register(self, *, key: str, email: str, password: str, name: str = "", locale: str = "en") -> User:
         rules.check_password(password=password, email=email)
         email_hash, made_by = self._email_hash(email), self._keyring.lookup_hash(kind="users.register", value=key)
-        owner = await self._owner(email_hash)
-        if owner is None:
-            draft = await self._draft(email, email_hash, password, name, locale, role=CUSTOMER)
-            if await self._add(draft, email_hash, made_by):
-                return await self._user(draft)
-            owner = await self._owner(email_hash)
-        # Whoever repeats a registration shows the password again: a key that was guessed shows nobody's account.
-        account = await store.find_user(self._database, user_id=owner.user_id) if owner else None
-        if owner is None or owner.made_by != made_by or account is None:
-            raise EmailTaken()
-        if not await self._verify(password, account.password_hash):
-            raise EmailTaken()
-        return await self._user(account)
+        # Without the password: a hash that is quickly made is quickly guessed.
+        request = self._keyring.lookup_hash(kind="users.registration", value=digest(email, name))
+        # Hashing a password takes long: not for an address that is taken.
+        is_taken = await self._owner(email_hash) is not None
+        draft = None if is_taken else await self._draft(email, email_hash, password, name, locale, role=CUSTOMER)
+        slot = slot_of_value(made_by)
+        async with self._database.write(slot, slot_of_value(email_hash)) as tx:
+            kept = await claim(tx, slot=slot, key=made_by, request=request, now=self._clock.now())
+            if kept is None:
+                if draft is None or not await self._add(tx, draft, email_hash):
+                    raise EmailTaken()
+                user_id = draft.user_id
+                await keep(tx, slot=slot, key=made_by, answer=user_id)
+            else:
+                user_id = decode(kept, str)
+        if draft is not None and draft.user_id == user_id:
+            return await self._user(draft)
+        return await self._registered(user_id, password)
 
     async def put_staff(self, *, key: str, email: str, password: str, name: str = "Staff") -> User:
         rules.check_password(password=password, email=email)
         email_hash, made_by = self._email_hash(email), self._keyring.lookup_hash(kind="users.put_staff", value=key)
         if await self._owner(email_hash) is None:
-            await self._add(await self._draft(email, email_hash, password, name, "en", role=STAFF), email_hash, made_by)
+            draft = await self._draft(email, email_hash, password, name, "en", role=STAFF)
+            async with self._database.write(slot_of_value(email_hash)) as tx:
+                await self._add(tx, draft, email_hash)
         account = await self._account_of_email(email_hash)
         if account is None:
             raise NoSuchUser()
@@ -106,15 +119,17 @@ class UsersService:
         return await self.get(user_id=account.user_id)
 
     async def sign_in(self, *, key: str, email: str, password: str, remote: str) -> Session:
-        email_hash = self._email_hash(email)
-        self._check_throttles(email_hash, remote)
+        email_hash, place = self._email_hash(email), rules.place(remote)
+        self._check_throttles(email_hash, place)
         account = await self._account_of_email(email_hash)
         # The same work for an unknown address as for a wrong password, so that the time tells nobody who is here.
         if not await self._verify(password, account.password_hash if account else None) or account is None:
+            self._pair_failures.failed(f"{email_hash} {place}")
+            self._remote_failures.failed(place)
             self._account_failures.failed(email_hash)
-            self._remote_failures.failed(remote)
             raise WrongCredentials()
-        self._account_failures.succeeded(email_hash)
+        # What this place got right says nothing of what others guess: only its own failures are forgotten.
+        self._pair_failures.succeeded(f"{email_hash} {place}")
         try:
             user = await self._user(account)
         except NoSuchUser:
@@ -160,13 +175,13 @@ class UsersService:
             async with self._database.write(*{slot for slot, _ in rows}) as tx:
                 await store.forget_sessions(tx, rows=rows)
 
-    async def _owner(self, email_hash: str) -> store.Owner | None:
+    async def _owner(self, email_hash: str) -> str | None:
         return await store.find_owner(self._database, slot=slot_of_value(email_hash), email_hash=email_hash)
 
     async def _account_of_email(self, email_hash: str) -> Account | None:
         """Two reads, whether somebody has the address or not."""
         owner = await self._owner(email_hash)
-        return await store.find_user(self._database, user_id=owner.user_id if owner else NOBODY)
+        return await store.find_user(self._database, user_id=owner or NOBODY)
 
     async def _account(self, user_id: str) -> Account:
         account = await store.find_user(self._database, user_id=user_id) if is_id(user_id) else None
@@ -189,11 +204,21 @@ class UsersService:
             created_at=self._clock.now(),
         )
 
-    async def _add(self, draft: Account, email_hash: str, made_by: str) -> bool:
+    async def _add(self, tx: Transaction, draft: Account, email_hash: str) -> bool:
         """Claim the address and make the account in one commit; False for whoever comes second."""
-        slot = slot_of_value(email_hash)
-        async with self._database.write(slot) as tx:
-            return await store.add_user(tx, slot=slot, email_hash=email_hash, made_by=made_by, account=draft)
+        return await store.add_user(tx, slot=slot_of_value(email_hash), email_hash=email_hash, account=draft)
+
+    async def _registered(self, user_id: str, password: str) -> User:
+        """The account that an earlier registration with this key made. Whoever repeats it shows the password again: a
+        key that was guessed shows nobody's account."""
+        try:
+            account = await self._account(user_id)
+            user = await self._user(account)
+        except NoSuchUser:
+            raise EmailTaken() from None
+        if not await self._verify(password, account.password_hash):
+            raise IdempotencyKeyReused()
+        return user
 
     async def _user(self, account: Account) -> User:
         try:
@@ -255,10 +280,11 @@ class UsersService:
         except passwords.TooBusy as error:
             raise TooBusy() from error
 
-    def _check_throttles(self, email_hash: str, remote: str) -> None:
+    def _check_throttles(self, email_hash: str, place: str) -> None:
         try:
+            self._pair_failures.check(f"{email_hash} {place}")
+            self._remote_failures.check(place)
             self._account_failures.check(email_hash)
-            self._remote_failures.check(remote)
         except throttle.TooManyAttempts as error:
             raise TooManyAttempts(retry_after_s=error.retry_after_s) from error
 

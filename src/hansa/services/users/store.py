@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, tuple_, update
+from sqlalchemy import bindparam, delete, null, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hansa.kernel.clock import from_micros, to_micros
@@ -15,7 +15,7 @@ from hansa.platform.database.tables import ID, SLOT
 from hansa.services.users.tables import IDENTITIES, SESSIONS, USERS
 
 FIND_IDENTITY = Statement(
-    select(IDENTITIES.c.user_id, IDENTITIES.c.made_by).where(
+    select(IDENTITIES.c.user_id).where(
         IDENTITIES.c.slot == bindparam("slot"), IDENTITIES.c.email_hash == bindparam("email_hash")
     )
 )
@@ -46,11 +46,21 @@ SET_PASSWORD = Statement(
 )
 
 _THE_SESSION = (SESSIONS.c.slot == bindparam("of_slot"), SESSIONS.c.session_id == bindparam("of_session"))
+_started = insert(SESSIONS).values({name: bindparam(name) for name in SESSIONS.c.keys() if name != "ended_at"})
+_over = or_(SESSIONS.c.ended_at.is_not(None), SESSIONS.c.expires_at <= _started.excluded.started_at)
 ADD_SESSION = Statement(
-    insert(SESSIONS)
-    .values({name: bindparam(name) for name in SESSIONS.c.keys() if name != "ended_at"})
-    .on_conflict_do_nothing()
-    .returning(SESSIONS.c.session_id)
+    _started.on_conflict_do_update(
+        index_elements=["slot", "user_id", "made_by"],
+        set_={
+            "session_id": _started.excluded.session_id,
+            "token_hash": _started.excluded.token_hash,
+            "roles": _started.excluded.roles,
+            "started_at": _started.excluded.started_at,
+            "expires_at": _started.excluded.expires_at,
+            "ended_at": null(),
+        },
+        where=_over,
+    ).returning(SESSIONS.c.session_id)
 )
 SESSION_OF_KEY = Statement(
     select(SESSIONS).where(
@@ -88,13 +98,6 @@ FORGET_SESSIONS = Statement(
 )
 
 
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose an e-mail address is, and which key claimed it."""
-
-    user_id: str
-    made_by: str
-
-
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """A user as kept: `email` and `name` are sealed."""
 
@@ -121,19 +124,19 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
 
 
-async def find_owner(reader: Database | Reader, *, slot: int, email_hash: str) -> Owner | None:
+async def find_owner(reader: Database | Reader, *, slot: int, email_hash: str) -> str | None:
+    """The id of the user whose address it is."""
     row = await reader.one(FIND_IDENTITY, slot=slot, email_hash=email_hash)
-    return Owner(user_id=str(row["user_id"]), made_by=row["made_by"]) if row else None
+    return str(row["user_id"]) if row else None
 
 
-async def add_user(tx: Transaction, *, slot: int, email_hash: str, made_by: str, account: Account) -> bool:
+async def add_user(tx: Transaction, *, slot: int, email_hash: str, account: Account) -> bool:
     """Claim the address and make the account; False if the address is taken."""
     claimed = await tx.one(
         CLAIM_IDENTITY,
         slot=slot,
         email_hash=email_hash,
         user_id=int(account.user_id),
-        made_by=made_by,
         claimed_at=to_micros(account.created_at),
     )
     if claimed is None:
@@ -196,7 +199,7 @@ async def set_password(tx: Transaction, *, user_id: str, password_hash: str) -> 
 
 
 async def add_session(tx: Transaction, *, session: Started) -> Started:
-    """The session of this user and key: the one given, or the one that is there already."""
+    """The session of this user and key: the one that is there already if it is not over, else the one given."""
     slot = slot_of(session.session_id)
     added = await tx.one(
         ADD_SESSION,

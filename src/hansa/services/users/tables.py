@@ -30,11 +30,9 @@ IDENTITIES = Table(
     slot(),
     key("email_hash", TEXT),
     field("user_id", ID),
-    field("made_by", TEXT),
     field("claimed_at", MOMENT),
 )
-"""Which address is whose, by a keyed hash of it (whose own hash is the slot): the place where it is unique. `made_by`
-is a keyed hash of the idempotency key that claimed it."""
+"""Which address is whose, by a keyed hash of it (whose own hash is the slot): the place where it is unique."""
 
 SESSIONS = Table(
     "sessions",
@@ -51,5 +49,5 @@ SESSIONS = Table(
     UniqueConstraint("slot", "user_id", "made_by"),
     Index(None, "expires_at"),
 )
-"""Sign-ins, in the user's slot. A sign-in's key makes one session; `roles` are those of its start, so that who asks is
-known from this row alone."""
+"""Sign-ins, in the user's slot. A sign-in's key makes one session at a time; `roles` are those of its start, so that
+who asks is known from this row alone."""

@@ -33,7 +33,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("merged_into", sa.BigInteger(), nullable=True),
+        sa.Column("continued_in", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("(member IS NULL) <> (secret = '')", name=op.f("carts_owned_check")),
+        sa.CheckConstraint("continued_in IS NULL OR NOT is_open", name=op.f("carts_continued_closed_check")),
         sa.CheckConstraint("merged_into IS NULL OR NOT is_open", name=op.f("carts_merged_closed_check")),
         sa.PrimaryKeyConstraint("slot", "cart_id", name=op.f("carts_pk")),
     )

@@ -1,6 +1,6 @@
 """What is true of carts: who may use one, what its lines may be, what they cost, and which taxes there are."""
 
-from hansa.services.carts.rules.lines import check_room, is_sold, may_use, merged, sorted_out
+from hansa.services.carts.rules.lines import check_room, is_sold, left_over, may_use, merged, sorted_out
 from hansa.services.carts.rules.quotes import (
     choose,
     combined,
@@ -18,6 +18,7 @@ __all__ = [
     "choose",
     "combined",
     "is_sold",
+    "left_over",
     "may_use",
     "merged",
     "price",

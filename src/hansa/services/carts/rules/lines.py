@@ -33,6 +33,18 @@ def merged(into: Sequence[CartLine], lines: Sequence[CartLine]) -> tuple[CartLin
     return tuple(CartLine(sku=sku, quantity=quantity) for sku, quantity in held)
 
 
+def left_over(held: Sequence[CartLine], ordered: Sequence[CartLine]) -> tuple[CartLine, ...]:
+    """What a cart holds beyond what was ordered of it: put there after the order had been made from it."""
+    taken: dict[str, int] = {}
+    for line in ordered:
+        taken[line.sku] = taken.get(line.sku, 0) + line.quantity
+    return tuple(
+        CartLine(sku=line.sku, quantity=line.quantity - taken.get(line.sku, 0))
+        for line in held
+        if line.quantity > taken.get(line.sku, 0)
+    )
+
+
 def is_sold(line: CartLine, offer: Offer | None) -> bool:
     """Whether so many pieces can be had at that price; how many there are is inventory's to say."""
     return (

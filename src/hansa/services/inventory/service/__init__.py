@@ -8,7 +8,7 @@ from hansa.kernel.channel import MAIN
 from hansa.kernel.clock import Clock, from_micros, to_micros
 from hansa.kernel.contract import Key
 from hansa.kernel.ids import Id, Ids, slot_of, slot_of_value
-from hansa.platform.database.idempotency import claim, decode, digest, keep
+from hansa.platform.database.idempotency import Name, claim, claim_each, decode, digest, keep, keep_each
 from hansa.platform.database.port import Database, Transaction
 from hansa.platform.security import audit
 from hansa.services.inventory import rules, store
@@ -30,6 +30,8 @@ EXPIRY_BATCH = 100
 """Reservations given back in one transaction: their levels are locked for as long as that takes."""
 MOST_EXPIRY_BATCHES = 100
 """Of one run of the job; what is left waits for the next."""
+_TAKEN = ""
+"""The outcome of a count that was not refused."""
 
 
 class InventoryService:
@@ -100,32 +102,42 @@ class InventoryService:
         return stock
 
     async def set_many(self, *, key: Key, on_hand: dict[str, int], actor: str, location: str = MAIN) -> dict[str, str]:
+        names = {sku: _name_of_count(key=key, sku=sku, location=location) for sku in on_hand}
+        now = self._clock.now()
+        async with self._database.write(slot_of_value(key), *(slot for slot, _ in names.values())) as tx:
+            kept = await claim_each(tx, names=names.values(), now=now)
+            outcomes = {name: decode(answer, str) for name, answer in kept.items() if answer is not None}
+            new = {sku: on_hand[sku] for sku, (_, name) in names.items() if name not in outcomes}
+            if new:
+                refused = await self._count_many(tx, new, key=key, actor=actor, location=location, at=now)
+                await keep_each(tx, answers={names[sku]: refused.get(sku, _TAKEN) for sku in new})
+                outcomes |= {names[sku][1]: code for sku, code in refused.items()}
+        return {sku: code for sku, (_, name) in names.items() if (code := outcomes.get(name, _TAKEN)) != _TAKEN}
+
+    async def _count_many(
+        self, tx: Transaction, on_hand: dict[str, int], *, key: Key, actor: str, location: str, at: datetime
+    ) -> dict[str, str]:
         places = {sku: rules.place_of(sku=sku, location=location) for sku in on_hand}
-        slot, now = slot_of_value(key), self._clock.now()
-        key, request = f"set_many:{key}", digest(on_hand, location)
         refused: dict[str, str] = {}
-        async with self._database.write(slot, *(place.slot for place in places.values())) as tx:
-            if (kept := await claim(tx, slot=slot, key=key, request=request, now=now)) is not None:
-                return decode(kept, dict[str, str])
-            book = await levels.opened_anew(tx, places.values())
-            for sku, place in places.items():
-                try:
-                    book.count(place, on_hand=on_hand[sku], actor=actor)
-                except BelowReserved as error:
-                    refused[sku] = error.code
-            await levels.close(tx, book, at=now)
-            # The ledger says what became of each sku; here it is enough that somebody counted so many at once.
-            await audit.record(
-                tx,
-                slot=slot,
-                audit_id=self._ids.new(slot=slot),
-                at=now,
-                actor=actor,
-                action="inventory.set_many",
-                target=location,
-                detail={"on_hand": on_hand, "refused": refused},
-            )
-            await keep(tx, slot=slot, key=key, answer=refused)
+        book = await levels.opened_anew(tx, places.values())
+        for sku, place in places.items():
+            try:
+                book.count(place, on_hand=on_hand[sku], actor=actor)
+            except BelowReserved as error:
+                refused[sku] = error.code
+        await levels.close(tx, book, at=at)
+        slot = slot_of_value(key)
+        # The ledger says what became of each sku; here it is enough that somebody counted so many at once.
+        await audit.record(
+            tx,
+            slot=slot,
+            audit_id=self._ids.new(slot=slot),
+            at=at,
+            actor=actor,
+            action="inventory.set_many",
+            target=location,
+            detail={"on_hand": on_hand, "refused": refused},
+        )
         return refused
 
     async def record_sale(self, *, key: Key, receipt: str, sku: str, quantity: int, location: str, actor: str) -> Stock:
@@ -208,3 +220,8 @@ class InventoryService:
             target=f"{place.sku}@{place.location}",
             detail={"on_hand": {"before": before, "after": after}},
         )
+
+
+def _name_of_count(*, key: Key, sku: str, location: str) -> Name:
+    """Under which a count of `set_many` is remembered, in the slot of its level."""
+    return rules.place_of(sku=sku, location=location).slot, f"set_many:{digest(key, sku, location)}"

@@ -47,7 +47,6 @@ def upgrade() -> None:
         sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("email_hash", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("user_id", sa.BigInteger(), nullable=False),
-        sa.Column("made_by", sa.Text(), nullable=False),
         sa.Column("claimed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("slot", "email_hash", name=op.f("identities_pk")),
     )

@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import asyncpg
@@ -197,36 +196,22 @@ def test_other_files_are_no_migrations(folder: Path) -> None:
 
 
 LIGHT = """
-import asyncio, sys, time
+import asyncio, sys
 from pathlib import Path
 from hansa.platform.database.migrations import migrate
-started = time.perf_counter()
-for _ in range(10):
-    asyncio.run(migrate(target=Path(sys.argv[1]), name="things", folder=Path(sys.argv[2])))
-print(time.perf_counter() - started)
+asyncio.run(migrate(target=Path(sys.argv[1]), name="things", folder=Path(sys.argv[2])))
 heavy = {"alembic", "sqlalchemy", "asyncpg"} & set(sys.modules)
 assert not heavy, heavy
 """
 
 
-async def test_a_start_with_nothing_to_do_is_quick_and_loads_neither_alembic_nor_sqlalchemy(
-    folder: Path, tmp_path: Path
-) -> None:
+async def test_a_start_with_nothing_to_do_loads_neither_alembic_nor_sqlalchemy(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "things.sqlite"
     await migrate(target=target, name="things", folder=folder)
     done = subprocess.run(
         [sys.executable, "-c", LIGHT, str(target), str(folder)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 0.2, "ten services"
-
-
-async def test_a_start_with_nothing_to_do_is_quick_on_postgresql_too(postgres_dsn: str, folder: Path) -> None:
-    await migrate(target=postgres_dsn, name="things", folder=folder)
-    started = time.perf_counter()
-    for _ in range(10):
-        await migrate(target=postgres_dsn, name="things", folder=folder)
-    assert time.perf_counter() - started < 0.5, "ten services"
 
 
 async def rows_written(target: Path | str, statement: str) -> None:

@@ -1,6 +1,7 @@
 """What only PostgreSQL has: roles that see nothing of each other, time-outs, and a pool."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -267,10 +268,13 @@ async def test_of_connections_that_died_without_a_word_one_caller_pays_and_the_o
     async with opened(await wire.open(), tmp_path) as things:
         await asyncio.gather(*(add(things, (7, f"before-{number}", 1)) for number in range(8)))
         wire.kill()
+        started = time.monotonic()
         with pytest.raises(StorageBusy):
             await skus(things)
         for number in range(8):
             await add(things, (7, f"after-{number}", 1))
+        # Each caller who paid would have waited for the whole silence: nine of them if none learnt from the first.
+        assert time.monotonic() - started < 4 * silence_s
         assert len(await skus(things)) == 16
     await wire.close()
 

@@ -12,7 +12,7 @@ from hansa.kernel.errors import Fault
 from hansa.kernel.money import Money
 from hansa.platform.providers.payments import Answer, ProviderKeyConflict, ProviderSilent
 from hansa.platform.providers.sandbox import SandboxProvider
-from hansa.platform.security.tokens import SignatureInvalid, sign_webhook
+from hansa.platform.security.webhooks import SignatureInvalid, sign_webhook
 from tests.clocks import ManualClock
 
 SECRET = b"a secret of some thirty-two bytes"

@@ -86,7 +86,7 @@ class PaymentProvider(Protocol):
     def read_webhook(self, *, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice | None:
         """What a webhook says; None if it is of no concern. Header names are in lower case.
 
-        Raises security.tokens.SignatureInvalid if the provider did not send it, or not just now.
+        Raises security.webhooks.SignatureInvalid if the provider did not send it, or not just now.
         """
         ...
 

@@ -23,7 +23,7 @@ from hansa.platform.jobs.periodic import Job
 from hansa.platform.providers import sandbox_ledger as books
 from hansa.platform.providers.payments import Answer, Notice, ProviderSilent, RefundAnswer
 from hansa.platform.providers.sandbox_ledger import SECOND, Delivery, Entry, Fate, Ledger, Message
-from hansa.platform.security.tokens import sign_webhook, verify_webhook
+from hansa.platform.security.webhooks import sign_webhook, verify_webhook
 
 SILENCE_S = 0.5
 """How long a call that will not be answered keeps the caller waiting."""

@@ -1,1 +1,1 @@
-"""Passwords, sealed personal data, signed tokens, the audit trail, and a brake on guessing."""
+"""Passwords, sealed personal data, webhook signatures, the audit trail, and a brake on guessing."""

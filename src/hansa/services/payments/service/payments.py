@@ -10,7 +10,7 @@ from hansa.platform.database.port import Database, Transaction
 from hansa.platform.jobs.periodic import Job
 from hansa.platform.providers.payments import PaymentProvider
 from hansa.platform.security.sealing import Keyring
-from hansa.platform.security.tokens import SignatureInvalid
+from hansa.platform.security.webhooks import SignatureInvalid
 from hansa.services.payments import rules, store
 from hansa.services.payments.contract import NoSuchPayment, Payment, Refund, WebhookRefused
 from hansa.services.payments.rules import Intent, Mode, RefundRow

@@ -70,6 +70,11 @@ def routes() -> list[Route]:
             raise ValueError("secret stack")
         return Tea(cups=body.cups, key=call.key)
 
+    @api.post("/pot", access=ANYONE)
+    async def fill_pot(call: Call, *, body: Order) -> Tea:
+        """Fill a pot."""
+        return Tea(cups=body.cups, key=call.key)
+
     @api.patch("/tea/{name}", access=STAFF_ONLY, needs_version=True)
     async def change_tea(call: Call, *, name: str, body: Order) -> Tea:
         """Change tea."""

@@ -84,6 +84,16 @@ async def test_a_key_is_demanded_and_bound_to_who_uses_it(tea: aiohttp.ClientSes
     assert one["key"] == same["key"] != other["key"]
 
 
+async def test_a_guests_key_counts_only_where_one_is_demanded(tea: aiohttp.ClientSession) -> None:
+    async def key_of(path: str, headers: dict[str, str]) -> str:
+        key: str = (await (await tea.post(path, json={"cups": 1}, headers=headers)).json())["key"]
+        return key
+
+    member = {**KEY, "Authorization": "Bearer customer"}
+    assert await key_of("/api/v1/pot", KEY) != await key_of("/api/v1/pot", KEY)
+    assert await key_of("/api/v1/pot", member) == await key_of("/api/v1/pot", member)
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

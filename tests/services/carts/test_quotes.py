@@ -12,14 +12,14 @@ from hansa.kernel.address import Destination
 from hansa.kernel.money import Money, at_rate, within_rate
 from hansa.services.carts import rules
 from hansa.services.carts.contract import Adjustment, CartLine, NotForSale, Quote
-from hansa.services.carts.manifest import TAXES
+from hansa.services.carts.manifest import POSTAL_AREAS, TAXES
 from hansa.services.carts.rules import TaxRate
 from hansa.services.products.contract import Offer
 from hansa.services.shipping.contract import Option
 from tests.services.carts.neighbours import offer, option
 
 TODAY = date(2026, 1, 1)
-TABLE = rules.read_taxes(TAXES.read_text(encoding="utf-8"))
+TABLE = rules.read_taxes(TAXES.read_text(encoding="utf-8"), areas=POSTAL_AREAS.read_text(encoding="utf-8"))
 CURRENCIES = st.sampled_from(["JPY", "USD", "EUR", "KWD"])
 EU = "AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE"
 
@@ -302,3 +302,23 @@ def test_a_malformed_table_is_refused_with_the_line(change: tuple[str, str]):
     text = TAXES.read_text(encoding="utf-8").replace(*change, 1)
     with pytest.raises(ValueError, match="line 2 "):
         rules.read_taxes(text)
+
+
+@pytest.mark.parametrize("region", ["", "CA", "ca", "California", "XX", "OR", "ＣＡ", "CA\u200b"])
+def test_the_postal_code_decides_however_the_region_is_written(region: str):
+    [found] = TABLE.at(Destination(country="US", region=region, postal_code="94105"), on=TODAY)
+    assert found.region == "CA"
+
+
+@pytest.mark.parametrize(
+    ("postal_code", "region"),
+    [("10001", "NY"), ("33101", "FL"), ("97201-1234", "OR"), ("98101", "WA"), ("75201", "TX"), ("59001", ""), ("", "")],
+)
+def test_postal_codes_lie_in_their_regions(postal_code: str, region: str):
+    [found] = TABLE.at(Destination(country="US", postal_code=postal_code), on=TODAY)
+    assert found.region == region
+
+
+def test_a_postal_code_of_another_country_decides_nothing():
+    found = TABLE.at(Destination(country="DE", postal_code="94105"), on=TODAY)
+    assert {rate.country for rate in found} == {"DE"}

@@ -23,6 +23,7 @@ from hansa.platform.http import problems
 from hansa.platform.http.errors import Forbidden, NoSuchRoute, TokenMissing
 from hansa.platform.http.openapi import Description, docs_page, openapi
 from hansa.platform.http.request import (
+    GUEST,
     choose_currency,
     choose_locale,
     read_body,
@@ -170,7 +171,7 @@ async def _answer(request: Request, route: Route, around: Surroundings, token: s
         channel=around.channel,
         locale=choose_locale(request, around.channel),
         currency=choose_currency(request, around.channel),
-        key=read_key(request, route, who=principal.user_id if principal else "guest", fresh=around.ids.token()),
+        key=read_key(request, route, who=principal.user_id if principal else GUEST, fresh=around.ids.token()),
         version=read_version(request, route),
         remote=request.client.host if request.client else "",
         token=token,

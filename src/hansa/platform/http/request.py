@@ -97,6 +97,9 @@ def read_path(request: Request, route: Route) -> dict[str, str]:
     return parts
 
 
+GUEST = "guest"
+
+
 def read_key(request: Request, route: Route, *, who: str, fresh: str) -> str:
     """The Idempotency-Key bound to route and principal, so that no two people's or routes' keys can meet."""
     sent = request.headers.get("idempotency-key")
@@ -106,6 +109,8 @@ def read_key(request: Request, route: Route, *, who: str, fresh: str) -> str:
         return fresh
     if not _KEY.match(sent):
         raise KeyInvalid()
+    if who == GUEST and not route.needs_key:
+        return fresh
     bound = f"{route.verb} {route.path}\x1f{who}\x1f{sent}"
     return hashlib.blake2b(bound.encode(), digest_size=24).hexdigest()
 

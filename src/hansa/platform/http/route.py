@@ -48,7 +48,9 @@ ANYONE, MEMBER, STAFF_ONLY = Access.ANYONE, Access.MEMBER, Access.STAFF
 class Call:
     """What a handler knows of its request besides what its signature asks for.
 
-    `key` is never empty: the client's Idempotency-Key bound to route and principal, or a fresh one. `version` is what
+    `key` is never empty: the client's Idempotency-Key bound to route and principal, or a fresh one. All guests are one
+    principal; so a guest's key counts only on routes that demand one, where the request itself must be equal too, and
+    nobody is given another guest's thing because both counted from 1. `version` is what
     If-Match named. `token` is the bearer token as sent.
     """
 

@@ -6,6 +6,7 @@ import signal
 import socket
 
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 from starlette.types import ASGIApp
@@ -14,6 +15,8 @@ from hansa.platform.telemetry.logs import SERVER_LOGGING
 
 BACKLOG = 4096
 GRACE_S = 5.0
+HEADER_TIMEOUT_MS = 10_000
+"""How long a connection may take to say what it wants; also how long an idle one is kept."""
 START_LOOKS = 200
 START_LOOK_S = 0.02
 
@@ -51,6 +54,7 @@ class HttpServer:
             http=HTTPModes.http1,
             websockets=False,
             backlog=BACKLOG,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
             log_level=LogLevels.error,
             log_dictconfig=SERVER_LOGGING,
         )

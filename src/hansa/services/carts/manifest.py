@@ -14,6 +14,7 @@ from hansa.services.shipping.contract import Shipping
 
 FOLDER = Path(__file__).parent
 TAXES = FOLDER / "rules" / "taxes.csv"
+POSTAL_AREAS = FOLDER / "rules" / "postal_areas.csv"
 
 
 def build(parts: Parts) -> CartsService:
@@ -23,7 +24,7 @@ def build(parts: Parts) -> CartsService:
         ids=parts.ids,
         products=parts.client(Products),
         shipping=parts.client(Shipping),
-        taxes=read_taxes(TAXES.read_text(encoding="utf-8")),
+        taxes=read_taxes(TAXES.read_text(encoding="utf-8"), areas=POSTAL_AREAS.read_text(encoding="utf-8")),
     )
 
 

@@ -41,19 +41,38 @@ class TaxRate(msgspec.Struct, frozen=True, kw_only=True):
         return f"{place} {self.tax_class} since {self.valid_from}: {self.source}"
 
 
-class TaxTable:
-    """All rates, by country."""
+class PostalArea(msgspec.Struct, frozen=True, kw_only=True):
+    """Postal codes that begin with `first` to `last`, all of the same length, lie in a region."""
 
-    def __init__(self, rates: Iterable[TaxRate]) -> None:
+    country: Country
+    region: str
+    first: str
+    last: str
+    source: str
+
+    def holds(self, destination: Destination) -> bool:
+        code = destination.postal_code.strip()[: len(self.first)]
+        return destination.country == self.country and self.first <= code <= self.last
+
+
+class TaxTable:
+    """All rates, by country, and which region a postal code lies in."""
+
+    def __init__(self, rates: Iterable[TaxRate], areas: Iterable[PostalArea] = ()) -> None:
+        self._areas = tuple(areas)
         self._by_country: dict[str, list[TaxRate]] = {}
         for rate in rates:
             self._by_country.setdefault(rate.country, []).append(rate)
 
     def at(self, destination: Destination, *, on: date) -> tuple[TaxRate, ...]:
         """The rates in force there on a day: the region's own rows, else the country's. None for a country that the
-        table does not know: nothing is collected for it."""
+        table does not know: nothing is collected for it.
+
+        The postal code says which region it is, wherever it can: the parcel goes by it, and how somebody writes the
+        region must not change the tax.
+        """
         known = [rate for rate in self._by_country.get(destination.country, ()) if rate.is_in_force(on)]
-        region = _region(destination)
+        region = next((area.region for area in self._areas if area.holds(destination)), _region(destination))
         own = [rate for rate in known if region and rate.region == region]
         return tuple(own or [rate for rate in known if not rate.region])
 
@@ -64,8 +83,8 @@ def of_class(rates: Sequence[TaxRate], tax_class: str) -> tuple[TaxRate, ...]:
     return own or tuple(rate for rate in rates if rate.tax_class == STANDARD)
 
 
-def read_taxes(text: str) -> TaxTable:
-    """The table from its file (CSV with a heading). Raises ValueError for a row that is malformed."""
+def read_taxes(text: str, *, areas: str = "") -> TaxTable:
+    """The table from its files (CSV with a heading). Raises ValueError for a row that is malformed."""
     rates = []
     for number, row in enumerate(csv.DictReader(io.StringIO(text), strict=True), start=2):
         row["valid_to"] = row["valid_to"] or None
@@ -74,7 +93,9 @@ def read_taxes(text: str) -> TaxTable:
             rates.append(msgspec.convert(facts, TaxRate, strict=False))
         except (msgspec.ValidationError, KeyError) as error:
             raise ValueError(f"line {number} of the tax table: {error}") from error
-    return TaxTable(rates)
+    return TaxTable(
+        rates, [msgspec.convert(row, PostalArea) for row in csv.DictReader(io.StringIO(areas), strict=True)]
+    )
 
 
 def _region(destination: Destination) -> str:

@@ -113,6 +113,8 @@ class Shop:
         await self.jobs.close()
         for relay in self.relays:
             await relay.close()
+        for manifest in reversed(MANIFESTS):  # whoever asks stops before whoever is asked
+            await manifest.close(self.services[manifest.name])
         for close in self.closing:
             outcome = close()
             if outcome is not None:

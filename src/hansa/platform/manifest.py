@@ -1,6 +1,6 @@
 """What a service says of itself, so that it can be composed without being known."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -40,6 +40,9 @@ class Parts:
         return cast(C, self.clients[contract])
 
 
+async def _nothing_under_way(service: Any) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """One service: what it is called, whom it asks, what it keeps, hears, does by itself, and shows in public."""
@@ -53,5 +56,7 @@ class Manifest:
     build: Callable[[Parts], Any]
     consumers: Callable[[Any], Sequence[Consumer[Any]]] = lambda service: ()
     jobs: Callable[[Any], Sequence[Job]] = lambda service: ()
+    close: Callable[[Any], Awaitable[None]] = _nothing_under_way
+    """Breaks off, before databases close, what the service does without anybody waiting for it."""
     routes: Callable[[Any], Sequence[Route]] = lambda client: ()
     """Public routes over a client of the contract (of the service itself where it has none)."""

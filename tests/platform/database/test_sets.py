@@ -5,9 +5,10 @@ from sqlalchemy import select
 
 from hansa.platform.database import platform_tables
 from hansa.platform.database.port import Database
+from hansa.platform.database.rows import insert_rows, row_of
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, FLAG, ID, SLOT, TEXT
-from tests.platform.database.things import ADD, FIND, NAMED, TAKE, add, available
+from tests.platform.database.things import ADD, FIND, NAMED, STOCK, TAKE, add, available
 from tests.platform.dead_letters import parked
 
 
@@ -56,6 +57,19 @@ async def test_reserved_words_may_be_names(database: Database) -> None:
     rows = rows_parameter("order", key=TEXT, limit=COUNT)
     answer = await database.all(Statement(select(rows.c.key, rows.c.limit)), order=[("a", 1)])
     assert [(row["key"], row["limit"]) for row in answer] == [("a", 1)]
+
+
+async def test_whole_rows_of_a_table_are_a_set_and_those_with_a_known_key_may_be_left_out(database: Database) -> None:
+    put = Statement(insert_rows(STOCK).on_conflict_do_nothing().returning(STOCK.c.sku))
+    hat = row_of(STOCK, sku="hat", slot=7, note=None, is_listed=True, available=3, colour="of no concern")
+    shoe = row_of(STOCK, slot=9, sku="shoe", available=0, is_listed=False, note="Größe 42")
+    async with database.write(7, 9) as tx:
+        assert [row["sku"] for row in await tx.all(put, rows=[hat])] == ["hat"]
+        assert [row["sku"] for row in await tx.all(put, rows=[hat, shoe])] == ["shoe"]
+    rows = await database.all(Statement(select(STOCK).order_by(STOCK.c.slot)))
+    assert [(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows] == [hat, shoe]
+    with pytest.raises(KeyError):
+        row_of(STOCK, slot=7, sku="hat")
 
 
 EVENTS = [(7, 1, '{"n": 1}', 100), (7, 2, '{"n": 2}', 200), (9, 3, '{"n": 3}', 300)]

@@ -119,13 +119,15 @@ class Counting(RuleBasedStateMachine):
             else:
                 self.state[order], self.held[order], self.expires_at[order] = "held", wanted, expires_at
                 self.answers[f"reserve {order}"] = _said(outcome)
-        elif self.state[order] == "released":
+        elif self.state[order] in ("expired", "released"):
             assert isinstance(outcome, ReservationGone)
         else:
             assert _said(outcome) == self.answers[f"reserve {order}"]
 
     @rule(order=orders)
     def sell(self, order: int) -> None:
+        if self.state[order] == "expired":
+            self.take_afresh(order)
         outcome = self._ask(self.shelves.sell(self.ids[order]))
         if self.state[order] == "held":
             assert outcome is None
@@ -134,6 +136,18 @@ class Counting(RuleBasedStateMachine):
             self.sold += self.bought[order]
         else:
             assert isinstance(outcome, ReservationGone) == (self.state[order] != "sold")
+
+    def take_afresh(self, order: int) -> None:
+        """What selling does for an order whose time was over, before it sells."""
+        wanted = Counter[str]()
+        for sku, quantity in self.lines[order]:
+            wanted[sku] += quantity
+        left = {sku: self.here[sku] - self._reserved(sku) for sku in wanted}
+        if missing := [sku for sku in wanted if left[sku] < wanted[sku]]:
+            self.state[order] = "refused"
+            self.answers[f"reserve {order}"] = str(OutOfStock(sku=missing[0], left=left[missing[0]]))
+        else:
+            self.state[order], self.held[order] = "held", wanted
 
     @rule(order=orders)
     def release(self, order: int) -> None:
@@ -175,7 +189,7 @@ class Counting(RuleBasedStateMachine):
         self._run(self.shelves.service.expire())
         for order in ORDERS:
             if self.state[order] == "held" and self.expires_at[order] <= self.shelves.clock.now():
-                self.state[order], self.held[order] = "released", Counter()
+                self.state[order], self.held[order] = "expired", Counter()
 
     @invariant()
     def the_reckoning_agrees(self) -> None:

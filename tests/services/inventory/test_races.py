@@ -10,7 +10,7 @@ import pytest
 
 from hansa.kernel.errors import BusinessError
 from hansa.services.inventory.contract import OutOfStock, Reservation, ReservationGone, Stock, StockChanged
-from hansa.services.inventory.events import AvailabilityChanged, ReservationExpired
+from hansa.services.inventory.events import AvailabilityChanged
 from tests.databases import POSTGRES, SQLITE
 from tests.services.inventory.shelves import HALF_AN_HOUR, Shelves, opened
 
@@ -82,7 +82,7 @@ async def test_two_who_reserve_for_the_same_order_hold_it_once(processes: tuple[
     await one.check_books()
 
 
-async def test_selling_and_expiring_at_once_one_of_them_wins_whole(processes: tuple[Shelves, Shelves]) -> None:
+async def test_selling_and_expiring_at_once_sells_whole_once_or_nothing(processes: tuple[Shelves, Shelves]) -> None:
     one, two = processes
     await one.put("HAT", 40)
     await one.put("SHOE", 40)
@@ -95,14 +95,49 @@ async def test_selling_and_expiring_at_once_one_of_them_wins_whole(processes: tu
     async def sell_all(wanted: list[str]) -> list[object]:
         return [(await _at_once(one.sell(order)))[0] for order in wanted]
 
-    *sales, _, _ = await asyncio.gather(
-        sell_all(orders[::2]), sell_all(orders[1::2][::-1]), two.service.expire(), one.service.expire()
+    async def take_all(slot: int) -> list[object]:
+        return [(await _at_once(two.reserve(two.order(slot=slot), ("SHOE", 1), ("HAT", 1))))[0] for _ in range(20)]
+
+    *outcomes, taken, _, _ = await asyncio.gather(
+        sell_all(orders[::2]), sell_all(orders[1::2][::-1]), take_all(50), two.service.expire(), one.service.expire()
     )
-    outcomes = [outcome for sale in sales for outcome in sale]
-    sold = outcomes.count(None)
+    sales = [outcome for sale in outcomes for outcome in sale]
+    sold, rivals = sales.count(None), sum(isinstance(outcome, Reservation) for outcome in taken)
+    assert all(outcome is None or isinstance(outcome, ReservationGone) for outcome in sales)
+    assert await one.level("HAT") == await one.level("SHOE") == (40 - sold, rivals, sold)
+    assert sold + rivals == 40, "nobody is sent away while a piece is there"
+    await one.check_books()
+
+
+async def test_what_has_expired_is_sold_once_however_many_come_for_it(processes: tuple[Shelves, Shelves]) -> None:
+    one, two = processes
+    await one.put("HAT", 15)
+    orders = [one.order(slot=number) for number in range(10)]
+    for order in orders:
+        await one.reserve(order, ("HAT", 1), expires_at=one.clock.now())
+    await one.service.expire()
+    sales = [shop.sell(order) for order in orders for shop in (one, two, one)]
+    rivals = [shop.reserve(shop.order(slot=number), ("HAT", 1)) for number in range(5) for shop in (one, two)]
+    outcomes = await _at_once(*sales, *rivals)
+    told = [set(map(type, outcomes[first : first + 3])) for first in range(0, len(sales), 3)]
+    assert all(len(kinds) == 1 for kinds in told), "whoever asks for an order is told the same"
+    sold = told.count({type(None)})
+    assert await two.level("HAT") == (15 - sold, 15 - sold, sold)
+    await one.check_books()
+
+
+async def test_what_has_expired_and_is_released_while_somebody_sells_it_is_not_sold(
+    processes: tuple[Shelves, Shelves],
+) -> None:
+    one, two = processes
+    await one.put("HAT", 10)
+    orders = [one.order(slot=number) for number in range(10)]
+    for order in orders:
+        await one.reserve(order, ("HAT", 1), expires_at=one.clock.now())
+    await one.service.expire()
+    outcomes = await _at_once(*(act for order in orders for act in (one.sell(order), two.release(order))))
     assert all(outcome is None or isinstance(outcome, ReservationGone) for outcome in outcomes)
-    assert await one.level("HAT") == await one.level("SHOE") == (40 - sold, 0, sold)
-    assert len(await one.bodies(ReservationExpired)) == 40 - sold
+    assert await one.level("HAT") == (10, 0, 0)
     await one.check_books()
 
 

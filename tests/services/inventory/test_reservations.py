@@ -183,7 +183,69 @@ async def test_what_is_held_too_long_is_given_back_and_told(shelves: Shelves) ->
     assert await shelves.level("HAT") == (4, 1, 1)
     assert await shelves.bodies(ReservationExpired) == [ReservationExpired(order_id=late)]
     with pytest.raises(ReservationGone):
-        await shelves.sell(late)
+        await shelves.reserve(late, ("HAT", 1))
+    await shelves.check_books()
+
+
+async def test_what_has_expired_is_sold_all_the_same_if_it_is_still_there(shelves: Shelves) -> None:
+    await shelves.put("HAT", 5)
+    order = await _expired(shelves, ("HAT", 3))
+    await shelves.sell(order)
+    await shelves.sell(order)
+    assert await shelves.level("HAT") == (2, 0, 3)
+    assert [line.kind for line in await _ledger(shelves, order)] == ["reserved", "released", "reserved", "sold"]
+    await shelves.check_books()
+    await shelves.take_back(order, ("HAT", 1))
+    await shelves.release(order)
+    assert await shelves.level("HAT") == (5, 0, 0)
+    await shelves.check_books()
+
+
+async def test_what_has_expired_may_be_taken_from_elsewhere(shelves: Shelves) -> None:
+    await shelves.put("HAT", 2)
+    await shelves.put("HAT", 2, location="east")
+    order = await _expired(shelves, ("HAT", 2), locations=("main", "east"))
+    await shelves.reserve(shelves.order(), ("HAT", 1))
+    await shelves.sell(order)
+    assert (await shelves.level("HAT"), await shelves.level("HAT", location="east")) == ((2, 1, 0), (0, 0, 2))
+    await shelves.take_back(order, ("HAT", 2))
+    assert await shelves.level("HAT", location="east") == (2, 0, 0)
+    await shelves.check_books()
+
+
+async def test_what_has_expired_and_is_not_there_whole_is_refused_for_good(shelves: Shelves) -> None:
+    await shelves.put("HAT", 5)
+    await shelves.put("SHOE", 1)
+    order = await _expired(shelves, ("HAT", 3), ("SHOE", 1))
+    other = shelves.order()
+    await shelves.reserve(other, ("SHOE", 1))
+    for _ in range(2):
+        with pytest.raises(ReservationGone):
+            await shelves.sell(order)
+        await shelves.release(other)  # too late: whoever was told no may have given the money back
+    assert (await shelves.level("HAT"), await shelves.level("SHOE")) == ((5, 0, 0), (1, 0, 0))
+    await shelves.check_books()
+
+
+async def test_what_has_expired_and_was_released_then_is_never_sold(shelves: Shelves) -> None:
+    await shelves.put("HAT", 5)
+    order = await _expired(shelves, ("HAT", 3))
+    await shelves.release(order)
+    with pytest.raises(ReservationGone):
+        await shelves.sell(order)
+    assert await shelves.level("HAT") == (5, 0, 0)
+
+
+async def test_a_batch_of_sales_may_hold_both_what_is_held_and_what_has_expired(shelves: Shelves) -> None:
+    await shelves.put("HAT", 3)
+    expired = [await _expired(shelves, ("HAT", 1)) for _ in range(3)]
+    held = shelves.order()
+    await shelves.reserve(held, ("HAT", 1))
+    async with shelves.database.write() as tx:
+        sold = await reservations.sell(tx, [*expired, held], at=shelves.clock.now())
+    assert sorted(error is None for error in sold.values()) == [False, True, True, True]
+    assert sold[held] is None
+    assert await shelves.level("HAT") == (0, 0, 3)
     await shelves.check_books()
 
 
@@ -247,6 +309,14 @@ async def test_a_batch_of_orders_is_answered_in_the_order_of_arrival(shelves: Sh
     assert [order for order, error in sold.items() if error] == [two]
     assert (await shelves.level("HAT"), await shelves.level("SHOE")) == ((3, 0, 1), (4, 0, 0))
     await shelves.check_books()
+
+
+async def _expired(shelves: Shelves, *lines: tuple[str, int], locations: tuple[str, ...] = ("main",)) -> str:
+    """An order whose pieces were given back because nobody came for them in time."""
+    order = shelves.order()
+    await shelves.reserve(order, *lines, locations=locations, expires_at=shelves.clock.now())
+    await shelves.service.expire()
+    return order
 
 
 async def _ledger(shelves: Shelves, order: str) -> list[Movement]:

@@ -21,7 +21,7 @@ from hansa.services.inventory.contract import Line, Reservation
 from hansa.services.inventory.events import ReservationExpired
 from hansa.services.payments import contract as payments
 from hansa.services.payments.contract import Payment, Refund
-from hansa.services.payments.events import PaymentCaptured, PaymentFailed, PaymentRefunded
+from hansa.services.payments.events import PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentRefundFailed
 from hansa.services.shipping import contract as shipping
 
 SHIPPING_PRICE = 500
@@ -128,7 +128,7 @@ def _adjustment(kind: str, amount: int, currency: str, *, included: bool = False
 
 @dataclass
 class Held:
-    """What an order holds: `state` is held, sold, released or refused."""
+    """What an order holds: `state` is held, sold, expired, released or refused."""
 
     state: str
     pieces: dict[str, int]
@@ -166,12 +166,15 @@ class Inventory:
                     known = Held("refused", {}, refused=(line.sku, self.available(line.sku)))
                     break
             self.orders[order_id] = known
-        if known.state in ("released", "refused"):
+        if known.state in ("expired", "released", "refused"):
             raise inventory.OutOfStock(sku=known.refused[0], left=known.refused[1])
         return Reservation(order_id=order_id, lines=lines, expires_at=expires_at)
 
     async def sell(self, *, key: str, order_id: str) -> None:
         held = self.orders.get(order_id)
+        if held is not None and held.state == "expired":
+            is_there = all(self.available(sku) >= quantity for sku, quantity in held.pieces.items())
+            held.state = "held" if is_there else "refused"
         if held is None or held.state not in ("held", "sold"):
             raise inventory.ReservationGone(order_id=order_id)
         held.state = "sold"
@@ -190,7 +193,7 @@ class Inventory:
     def expire(self) -> None:
         for order_id, held in self.orders.items():
             if held.state == "held" and held.expires_at is not None and held.expires_at <= self.clock.now():
-                held.state = "released"
+                held.state = "expired"
                 self.news.append(ReservationExpired(order_id=order_id))
 
 
@@ -219,6 +222,8 @@ class Payments:
     news: list[Event] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: count(1))
     refunds_are_slow: bool = False
+    declines_refunds: bool = False
+    """Each is pending at first, and then declined."""
 
     async def check_provider(self, *, provider: str) -> bool:
         return provider == "sandbox"
@@ -259,12 +264,23 @@ class Payments:
         refund = Refund(
             id=self.ids.new(slot=slot_of(order_id)),
             amount=Money(back, charge.payment.amount.currency),
-            state="pending" if self.refunds_are_slow else "refunded",
+            state="pending" if self.refunds_are_slow or self.declines_refunds else "refunded",
             reason=reason,
             created_at=self.clock.now(),
         )
         self.refunds[key] = refund
-        self._give_back(charge, refund)
+        if self.declines_refunds:
+            self.news.append(
+                PaymentRefundFailed(
+                    order_id=order_id,
+                    payment_id=charge.payment.id,
+                    refund_id=refund.id,
+                    amount=refund.amount,
+                    reason="the card is gone",
+                )
+            )
+        else:
+            self._give_back(charge, refund)
         return refund
 
     def close(self, order_id: str) -> None:

@@ -1,6 +1,5 @@
 """A shop around the orders service: neighbours, events that come more than once, time, and an audit of all books."""
 
-import asyncio
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +110,7 @@ class Shop:
             for _ in range(2):
                 if envelopes:
                     await inbox.deliver(envelopes)
-        await self.quiet()
+        await self.service.resuming.quiet()
 
     async def pass_time(self, seconds: float, *, step: float = 5.0) -> None:
         """Time goes by: stock expires, the sweepers sweep, events arrive."""
@@ -123,14 +122,6 @@ class Shop:
             await self.service.resume_refunds()
         await self.deliver()
         await self.deliver()
-
-    async def quiet(self) -> None:
-        """Let what was kicked come to its end."""
-        while others := asyncio.all_tasks() - {asyncio.current_task()}:
-            kicked = [task for task in others if "_resume_quietly" in repr(task.get_coro())]
-            if not kicked:
-                return
-            await asyncio.wait(kicked)
 
     def events(self, type_: type[Event]) -> list[Any]:
         """Every event of a type that was published."""

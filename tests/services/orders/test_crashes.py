@@ -124,6 +124,27 @@ async def test_an_order_whose_maker_died_before_charging_long_ago_is_not_charged
     await near_shop.audit()
 
 
+@pytest.mark.parametrize("step", ["after Payments.charge", "before Inventory.sell", "after Inventory.sell"])
+@pytest.mark.parametrize("others", [0, 1000])
+async def test_a_paid_order_survives_a_shop_that_was_down_for_long(near_shop: Shop, step: str, others: int):
+    near_shop.trouble.plan(at=await steps_before(near_shop, step), failure=Death)
+    with pytest.raises(Death):
+        await near_shop.place("k1")
+    near_shop.restart()
+    near_shop.clock.advance(3600)
+    near_shop.inventory.expire()
+    near_shop.inventory.on_hand["HAT"] -= others  # the rest of them was sold at the tills
+
+    await near_shop.pass_time(60)
+
+    is_there = others == 0 or step == "after Inventory.sell"
+    assert sorted((await near_shop.statuses()).values()) == ["placed", "placed" if is_there else "rejected"]
+    if is_there:
+        assert (await near_shop.place("k1")).status == "placed"
+    kept = [charge.taken for charge in near_shop.payments.charges.values()]
+    assert kept.count(0) == (0 if is_there else 1), "who gets no pieces gets the money back"
+
+
 @pytest.mark.parametrize("token", ["tok_success", "tok_late"])
 async def test_many_processes_may_drive_the_same_order(near_shop: Shop, token: str):
     near_shop.trouble.plan(at=await steps_before(near_shop, "before Inventory.reserve"), failure=Death)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import select
 
-from hansa.kernel.errors import IdempotencyKeyReused
+from hansa.kernel.errors import Fault, IdempotencyKeyReused
 from hansa.kernel.page import CursorInvalid
 from hansa.platform.database.platform_tables import AUDIT
 from hansa.platform.database.statement import Statement
@@ -316,6 +316,63 @@ async def test_refunds_that_take_their_time_are_pending_until_the_money_is_back(
 
     seen = await shop.orders.get_for_staff(order_id=bare(order))
     assert ([refund.state for refund in seen.refunds], seen.payments[0].refunded) == (["refunded"], 100)
+
+
+async def test_a_refund_that_is_declined_late_is_shown_as_failed_and_may_be_asked_for_anew(shop: Shop):
+    order = await shop.place("k1")
+    shop.payments.declines_refunds = True
+    first = await shop.orders.refund(key="r1", order_id=bare(order), draft=RefundDraft(reason="scratched"), actor=STAFF)
+    assert [refund.state for refund in first.refunds] == ["pending"]
+    await shop.deliver()
+
+    seen = await shop.orders.get_for_staff(order_id=bare(order))
+    assert [(refund.state, refund.reason) for refund in seen.refunds] == [("failed", "scratched")]
+    assert seen.version > first.version
+    assert (
+        await shop.orders.refund(key="r1", order_id=bare(order), draft=RefundDraft(reason="scratched"), actor=STAFF)
+        == first
+    )
+    shop.payments.declines_refunds = False
+    again = await shop.orders.refund(key="r2", order_id=bare(order), draft=RefundDraft(), actor=STAFF)
+    assert sorted(refund.state for refund in again.refunds) == ["failed", "refunded"]
+    assert again.payments[0].refunded == order.total.amount
+
+
+async def test_news_that_a_refund_failed_may_overtake_the_answer_that_it_is_pending(near_shop: Shop):
+    order = await near_shop.place("k1")
+    near_shop.payments.declines_refunds = True
+    gate = near_shop.trouble.hold("after Payments.refund")
+    asking = asyncio.create_task(
+        near_shop.orders.refund(key="r1", order_id=bare(order), draft=RefundDraft(reason="scratched"), actor=STAFF)
+    )
+    while "after Payments.refund" not in near_shop.trouble.steps:
+        await asyncio.sleep(0.001)
+    await near_shop.deliver()
+    gate.set()
+
+    answer = await asking
+    assert [(refund.state, refund.reason) for refund in answer.refunds] == [("failed", "scratched")]
+
+
+async def test_a_refund_under_way_when_the_service_is_closed_is_carried_out_after_the_next_start(near_shop: Shop):
+    order = await near_shop.place("k1")
+    gate = near_shop.trouble.hold("before Payments.refund")
+    asked = asyncio.create_task(
+        near_shop.orders.refund(key="r1", order_id=bare(order), draft=RefundDraft(), actor=STAFF)
+    )
+    while "before Payments.refund" not in near_shop.trouble.steps:
+        await asyncio.sleep(0.001)
+
+    await near_shop.service.close()
+
+    async with asyncio.timeout(1):
+        with pytest.raises(Fault):
+            await asked
+    gate.set()
+    near_shop.restart()
+    await near_shop.pass_time(20)
+    seen = await near_shop.orders.get_for_staff(order_id=bare(order))
+    assert seen.payments[0].refunded == order.total.amount
 
 
 async def test_no_more_goes_back_than_was_taken_and_the_pieces_stay_out_then(shop: Shop):

@@ -21,6 +21,8 @@ class Trouble:
 
     def __init__(self) -> None:
         self.steps: list[str] = []
+        self.named: list[frozenset[int]] = []
+        """The slots that were named for each transaction."""
         self._at: int | None = None
         self._failure: type[Exception] = Death
         self._gates: dict[str, asyncio.Event] = {}
@@ -65,6 +67,7 @@ class TroubledDatabase(Database):
 
     @asynccontextmanager
     async def write(self, *slots: int) -> AsyncIterator[Transaction]:
+        self._trouble.named.append(frozenset(slots))
         async with self._database.write(*slots) as tx:
             yield tx
             await self._trouble.step("before commit")

@@ -1,11 +1,16 @@
 """An order that comes to nothing: nothing more is taken for it, and what was taken goes back to the cent."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from hansa.kernel.money import Money
+from hansa.platform.providers.payments import RefundAnswer
+from hansa.services.orders.events import OrderCancelled
 from hansa.services.payments import rules
 from hansa.services.payments.contract import NoSuchPayment, PaymentConflict, PaymentDeclined, RefundTooLarge
-from hansa.services.payments.events import PaymentCaptured, PaymentFailed, PaymentRefunded
+from hansa.services.payments.events import PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentRefundFailed
 from tests.services.payments.test_refunds import declining
 from tests.services.payments.till import PRICE, Till
 
@@ -125,7 +130,7 @@ async def test_what_is_declined_after_the_end_is_owed_anew(till: Till) -> None:
     order_id = till.order()
     await till.charge(order_id)
     till.provider.disturb("refund", "before")
-    await till.payments.refund(key="r1", order_id=order_id, amount=Money(300, "EUR"), reason="late")
+    asked = await till.payments.refund(key="r1", order_id=order_id, amount=Money(300, "EUR"), reason="late")
     with declining(till):
         await till.close(order_id)
         await till.pass_time(10)
@@ -134,6 +139,50 @@ async def test_what_is_declined_after_the_end_is_owed_anew(till: Till) -> None:
     states = [refund.state for refund in payment.refunds]
     assert (states.count("refunded"), states.count("pending")) == (2, 0)
     assert (payment.refunded, (await till.books(order_id))["refunded"]) == (PRICE.amount, PRICE.amount)
+    told = [event.refund_id for event in await till.events(PaymentRefundFailed, order_id)]
+    assert told == [asked.id], "whoever asked hears that this one came to nothing"
+
+
+async def test_news_are_heard_while_a_provider_thinks_about_those_before(till: Till) -> None:
+    order_ids = [till.order(), till.order()]
+    for order_id in order_ids:
+        await till.charge(order_id)
+    refunding, thinking = till.sandbox.refund, asyncio.Event()
+
+    async def slow(**arguments: Any) -> RefundAnswer:
+        await thinking.wait()
+        return await refunding(**arguments)
+
+    till.sandbox.refund = slow  # type: ignore[method-assign]
+    for order_id in order_ids:
+        await till.hear(OrderCancelled(order_id=order_id, reason="changed my mind"))
+    assert [(await till.books(order_id))["refunded"] for order_id in order_ids] == [0, 0]
+
+    thinking.set()
+    await till.service.following_up.quiet()
+    assert [(await till.books(order_id))["refunded"] for order_id in order_ids] == [PRICE.amount, PRICE.amount]
+
+
+async def test_what_is_broken_off_at_the_end_goes_on_after_the_next_start(till: Till) -> None:
+    order_id = till.order()
+    await till.charge(order_id)
+    refunding, begun = till.sandbox.refund, asyncio.Event()
+
+    async def endless(**_: Any) -> RefundAnswer:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    till.sandbox.refund = endless  # type: ignore[method-assign]
+    await till.hear(OrderCancelled(order_id=order_id, reason="changed my mind"))
+    await begun.wait()
+    await till.service.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    till.sandbox.refund = refunding  # type: ignore[method-assign]
+    till.restart()
+    await till.pass_time(20)
+    assert (await till.books(order_id))["refunded"] == PRICE.amount
 
 
 async def test_a_refund_that_is_always_declined_is_left_to_a_person_in_the_end(till: Till) -> None:
@@ -147,6 +196,8 @@ async def test_a_refund_that_is_always_declined_is_left_to_a_person_in_the_end(t
     payment = await till.payments.of_order(order_id=order_id)
     assert {refund.state for refund in payment.refunds} == {"failed"}
     assert len(payment.refunds) == rules.MOST_DECLINED_TRIES
+    [told] = await till.events(PaymentRefundFailed, order_id)
+    assert told.refund_id == payment.refunds[-1].id, "of what is tried again nobody hears"
     by_hand = await till.payments.refund(key="by hand", order_id=order_id, amount=None, reason="a new account")
     assert (by_hand.state, by_hand.amount) == ("refunded", PRICE)
 

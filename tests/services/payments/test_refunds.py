@@ -8,7 +8,7 @@ from hansa.kernel.errors import IdempotencyKeyReused
 from hansa.kernel.money import Money
 from hansa.platform.providers.payments import RefundAnswer
 from hansa.services.payments.contract import NoSuchPayment, Refund, RefundInvalid, RefundTooLarge
-from hansa.services.payments.events import PaymentRefunded
+from hansa.services.payments.events import PaymentRefunded, PaymentRefundFailed
 from tests.services.payments.till import PRICE, Till
 
 
@@ -122,6 +122,20 @@ async def test_a_declined_refund_fails_and_its_money_may_be_given_back_again(til
     assert (await refund(till, order_id, "r2", None)).state == "refunded"
     payment = await till.payments.of_order(order_id=order_id)
     assert (payment.refunded, [refund.state for refund in payment.refunds]) == (PRICE.amount, ["failed", "refunded"])
+
+
+async def test_a_refund_that_is_declined_after_silence_is_told_and_its_money_is_free_again(till: Till) -> None:
+    order_id = till.order()
+    await till.charge(order_id)
+    till.provider.disturb("refund", "before")
+    pending = await refund(till, order_id, "r1", None)
+    assert pending.state == "pending"
+    with declining(till):
+        await till.pass_time(60)
+    [event] = await till.events(PaymentRefundFailed, order_id)
+    assert (event.refund_id, event.amount, event.reason) == (pending.id, PRICE, "the card is gone")
+    assert (await refund(till, order_id, "r2", None)).state == "refunded"
+    assert len(await till.events(PaymentRefunded, order_id)) == 1
 
 
 async def test_two_runs_of_the_job_try_a_refund_once(till: Till) -> None:

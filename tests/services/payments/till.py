@@ -193,19 +193,22 @@ class Till:
         )
 
     async def close(self, order_id: str, *, is_rejection: bool = False) -> None:
-        """Let the service hear, through its inbox, that the order came to nothing."""
+        """Let the service hear, through its inbox, that the order came to nothing, and do what follows."""
         type_ = OrderRejected if is_rejection else OrderCancelled
-        event = type_(order_id=order_id, reason="changed my mind")
+        await self.hear(type_(order_id=order_id, reason="changed my mind"))
+        await self.service.following_up.quiet()
+
+    async def hear(self, event: OrderRejected | OrderCancelled) -> None:
         envelope = Envelope(
             id=self.ids.new(slot=1),
             type=event.type,
             source="orders",
             time=self.clock.now(),
             slot=1,
-            aggregate=order_id,
+            aggregate=event.order_id,
             body=msgspec.Raw(msgspec.json.encode(event)),
         )
-        [consumer] = [consumer for consumer in consumers(self.service) if consumer.hears is type_]
+        [consumer] = [consumer for consumer in consumers(self.service) if consumer.hears is type(event)]
         await Inbox(database=self.database, consumer=consumer, clock=self.clock).deliver([envelope])
 
     async def pass_time(self, seconds: float) -> None:

@@ -1,1 +1,1 @@
-"""Periodic and resumable work."""
+"""Periodic and resumable work. `periodic`: again and again; `soon`: at once, without anybody waiting."""

@@ -44,7 +44,7 @@ class StockChanged(BusinessError, code="inventory.version_conflict", kind=Kind.P
 
 
 class ReservationGone(BusinessError, code="inventory.reservation_gone", kind=Kind.CONFLICT):
-    """The pieces were given back (expired, cancelled, or never held) and cannot be sold under this order."""
+    """The pieces were given back (cancelled, expired and sold to others, or never held): this order gets none."""
 
     order_id: Id
 
@@ -169,7 +169,11 @@ class Inventory(Protocol):
 
     @command(errors=(ReservationGone,))
     async def sell(self, *, key: Key, order_id: Id) -> None:
-        """Turn what is held for an order into sold pieces; again: nothing more. Wins or loses against expiry, whole."""
+        """Turn what is held for an order into sold pieces; again: nothing more. Wins or loses against release, whole.
+
+        If what was held has expired, the same lines are taken afresh, whole, from what is available at the locations
+        that were asked for then; if that is not enough, the order never gets pieces.
+        """
         ...
 
     @command()

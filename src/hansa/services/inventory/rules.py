@@ -21,7 +21,7 @@ from hansa.services.inventory.contract import (
 BUCKET = 0
 """The only part of a level, until one that everybody wants at once has to be split over several slots."""
 
-State = Literal["held", "sold", "released", "refused"]
+State = Literal["held", "sold", "expired", "released", "refused"]
 Kind = Literal["received", "written_off", "reserved", "released", "sold", "returned", "till_sale"]
 
 
@@ -266,7 +266,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
     order_id: Id
     state: State
-    lines: tuple[Line, ...]
+    demand: Demand
     parts: tuple[Part, ...] = ()
     refusal: ErrorRecord | None = None
     expires_at: datetime
@@ -274,13 +274,13 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 def answer(*, kept: Kept, lines: tuple[Line, ...]) -> Reservation | Exception:
     """What an order that asks for these lines is told, the first time and ever after."""
-    if kept.state == "released":
+    if kept.state in ("expired", "released"):
         return ReservationGone(order_id=kept.order_id)
-    if kept.lines != lines:
+    if kept.demand.lines != lines:
         return IdempotencyKeyReused()
     if kept.refusal is not None:
         return revive_error(kept.refusal, (OutOfStock,))
-    return Reservation(order_id=kept.order_id, lines=kept.lines, expires_at=kept.expires_at)
+    return Reservation(order_id=kept.order_id, lines=lines, expires_at=kept.expires_at)
 
 
 def version_of(levels: Collection[Counts]) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeEngine
 
 from hansa.kernel.errors import StorageBusy
 from hansa.platform.database.port import Database, Reader, Row, Transaction
+from hansa.platform.database.rows import insert_rows
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, DOCUMENT, ID, MOMENT, SLOT, TEXT
 from hansa.services.inventory.tables import MOVEMENTS, RESERVATION_LINES, RESERVATIONS, STOCK
@@ -23,6 +24,7 @@ LineKey = tuple[int, int, str, str, int]
 
 HELD: Final = "held"
 SOLD: Final = "sold"
+EXPIRED: Final = "expired"
 RELEASED: Final = "released"
 REFUSED: Final = "refused"
 
@@ -77,18 +79,7 @@ _CHANGE_LEVELS = Statement(
     )
     .returning(STOCK.c.sku)
 )
-_ENTRIES = rows_parameter(
-    "entries",
-    **_PLACE,
-    version=COUNT,
-    kind=TEXT,
-    on_hand=COUNT,
-    reserved=COUNT,
-    sold=COUNT,
-    reference=TEXT,
-    at=MOMENT,
-)
-_ADD_MOVEMENTS = Statement(insert(MOVEMENTS).from_select(list(_ENTRIES.c.keys()), select(_ENTRIES).where(true())))
+_ADD_MOVEMENTS = Statement(insert_rows(MOVEMENTS))
 _LATEST_MOVEMENTS = Statement(
     select(MOVEMENTS)
     .where(*(MOVEMENTS.c[name] == bindparam(f"of_{name}") for name in _PLACE))
@@ -97,7 +88,7 @@ _LATEST_MOVEMENTS = Statement(
 )
 
 _CLAIMS = rows_parameter(
-    "claims", slot=SLOT, order_id=ID, state=TEXT, lines=DOCUMENT, parts=DOCUMENT, expires_at=MOMENT
+    "claims", slot=SLOT, order_id=ID, state=TEXT, lines=DOCUMENT, locations=DOCUMENT, parts=DOCUMENT, expires_at=MOMENT
 )
 _CLAIM_RESERVATIONS = Statement(
     insert(RESERVATIONS)
@@ -120,10 +111,12 @@ _DUE_RESERVATIONS = Statement(
     .order_by(RESERVATIONS.c.expires_at)
     .limit(bindparam("limit", type_=BigInteger()))
 )
-_DECISIONS = rows_parameter("decisions", slot=SLOT, order_id=ID, state=TEXT, parts=DOCUMENT, refusal=DOCUMENT)
+_DECISIONS = rows_parameter(
+    "decisions", slot=SLOT, order_id=ID, since=TEXT, state=TEXT, parts=DOCUMENT, refusal=DOCUMENT
+)
 _DECIDE_RESERVATIONS = Statement(
     update(RESERVATIONS)
-    .where(_same(RESERVATIONS, _DECISIONS, "slot", "order_id"), RESERVATIONS.c.state == HELD)
+    .where(_same(RESERVATIONS, _DECISIONS, "slot", "order_id"), RESERVATIONS.c.state == _DECISIONS.c.since)
     .values(state=_DECISIONS.c.state, parts=_DECISIONS.c.parts, refusal=_DECISIONS.c.refusal)
     .returning(RESERVATIONS.c.order_id)
 )
@@ -135,9 +128,11 @@ _ADVANCE_RESERVATIONS = Statement(
     .returning(RESERVATIONS.c.order_id)
 )
 
-_NEW_LINES = rows_parameter("new_lines", **_LINE, held=COUNT, sold=COUNT, returned=COUNT)
-_ADD_LINES = Statement(
-    insert(RESERVATION_LINES).from_select(list(_NEW_LINES.c.keys()), select(_NEW_LINES).where(true()))
+_new_lines = insert_rows(RESERVATION_LINES)
+_HOLD_LINES = Statement(
+    _new_lines.on_conflict_do_update(
+        index_elements=list(_LINE), set_={"held": RESERVATION_LINES.c.held + _new_lines.excluded.held}
+    )
 )
 _WANTED = rows_parameter("wanted", **_LINE)
 _GET_LINES = Statement(select(RESERVATION_LINES).join(_WANTED, _same(RESERVATION_LINES, _WANTED, *_LINE)))
@@ -183,7 +178,7 @@ async def change_levels(tx: Transaction, changes: Sequence[tuple[Any, ...]]) -> 
 
 async def add_movements(tx: Transaction, entries: Sequence[tuple[Any, ...]]) -> None:
     """Lines of the ledger: key, version, kind, three signed changes, reference, moment."""
-    await tx.run(_ADD_MOVEMENTS, entries=entries)
+    await tx.run(_ADD_MOVEMENTS, rows=entries)
 
 
 async def latest_movements(reader: Reader, place: Key, *, limit: int) -> Sequence[Row]:
@@ -194,8 +189,10 @@ async def latest_movements(reader: Reader, place: Key, *, limit: int) -> Sequenc
     )
 
 
-async def claim_reservations(tx: Transaction, claims: Sequence[tuple[int, int, str, str, str, int]]) -> set[OrderKey]:
-    """Make the reservations that do not exist yet, and name them: key, state, lines, parts, expiry.
+async def claim_reservations(
+    tx: Transaction, claims: Sequence[tuple[int, int, str, str, str, str, int]]
+) -> set[OrderKey]:
+    """Make the reservations that do not exist yet, and name them: key, state, lines, locations, parts, expiry.
 
     Waits for whoever is making one of them at this moment.
     """
@@ -217,8 +214,8 @@ async def due_reservations(reader: Reader | Database, *, now: int, limit: int) -
     return [(row["slot"], row["order_id"]) for row in rows]
 
 
-async def decide_reservations(tx: Transaction, decisions: Sequence[tuple[int, int, str, str, str | None]]) -> None:
-    """Write down what became of claims of this transaction: key, state, parts, refusal."""
+async def decide_reservations(tx: Transaction, decisions: Sequence[tuple[int, int, str, str, str, str | None]]) -> None:
+    """Write down what was found for locked reservations: key, state before, state after, parts, refusal."""
     await _change_all(tx, _DECIDE_RESERVATIONS, decisions=decisions)
 
 
@@ -227,10 +224,10 @@ async def advance_reservations(tx: Transaction, steps: Sequence[tuple[int, int, 
     await _change_all(tx, _ADVANCE_RESERVATIONS, steps=steps)
 
 
-async def add_lines(tx: Transaction, lines: Sequence[tuple[Any, ...]]) -> None:
-    """Key, held, sold, returned."""
+async def hold_lines(tx: Transaction, lines: Sequence[tuple[Any, ...]]) -> None:
+    """Hold pieces, in new lines or in those that hold none any more: key, held, 0, 0."""
     if lines:
-        await tx.run(_ADD_LINES, new_lines=lines)
+        await tx.run(_HOLD_LINES, rows=lines)
 
 
 async def get_lines(reader: Reader, lines: Sequence[LineKey]) -> Sequence[Row]:

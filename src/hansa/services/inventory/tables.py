@@ -49,10 +49,11 @@ RESERVATIONS = Table(
     key("order_id"),
     field("state", TEXT),
     field("lines", DOCUMENT),
+    field("locations", DOCUMENT),
     field("parts", DOCUMENT),
     optional("refusal", DOCUMENT),
     field("expires_at", MOMENT),
-    CheckConstraint("state IN ('held', 'sold', 'released', 'refused')", name="state"),
+    CheckConstraint("state IN ('held', 'sold', 'expired', 'released', 'refused')", name="state"),
     # Of all the orders there ever were, only those in the making are looked at by the hour.
     Index(
         "reservations_held_index",
@@ -61,7 +62,8 @@ RESERVATIONS = Table(
         postgresql_where=text("state = 'held'"),
     ),
 )
-"""What an order asked for (`lines`), where it was found (`parts`) and what became of it."""
+"""What an order asked for (`lines`, from `locations`), where it was found (`parts`) and what became of it. One that has
+`expired` holds nothing, but may still be sold what is there; one that was `released` is over for good."""
 
 RESERVATION_LINES = Table(
     "reservation_lines",

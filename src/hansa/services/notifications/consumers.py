@@ -25,4 +25,6 @@ def consumers(service: NotificationsService) -> Sequence[Consumer[Any]]:
                 contact=event.contact,
             )
 
-    return [Consumer(name="notifications.order_placed", hears=OrderPlaced, handle=placed, afterwards=service.send_soon)]
+    return [
+        Consumer(name="notifications.order_placed", hears=OrderPlaced, handle=placed, afterwards=service.sending.kick)
+    ]

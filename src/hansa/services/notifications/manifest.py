@@ -28,4 +28,5 @@ MANIFEST = Manifest(
     build=build,
     consumers=consumers,
     jobs=jobs,
+    close=NotificationsService.close,
 )

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextvars import Context
 
 import msgspec
 import structlog
@@ -11,6 +10,7 @@ from hansa.kernel.clock import Clock, to_micros
 from hansa.kernel.ids import slot_of
 from hansa.kernel.money import Money
 from hansa.platform.database.port import Database, Transaction
+from hansa.platform.jobs.soon import Soon
 from hansa.platform.mail.port import Mail, Mailer, MailInvalid, MailRefused
 from hansa.platform.security.sealing import Keyring, PersonErased
 from hansa.services.notifications import rules, store
@@ -26,14 +26,14 @@ log = structlog.get_logger()
 
 
 class NotificationsService:
-    """Confirmations by mail. Nobody asks notifications anything: they hear, and they send."""
+    """Confirmations by mail. Nobody asks notifications anything: they hear, and they send, by `sending` at once."""
 
     def __init__(self, *, database: Database, clock: Clock, keyring: Keyring, mailer: Mailer) -> None:
         self._database = database
         self._clock = clock
         self._keyring = keyring
         self._mailer = mailer
-        self._kicked: asyncio.Task[None] | None = None
+        self.sending = Soon(self.send, name="notifications.send")
 
     async def order_placed(
         self,
@@ -72,16 +72,9 @@ class NotificationsService:
             if await self._send_batch() < BATCH:
                 return
 
-    async def send_soon(self) -> None:
-        """Have the mails sent without waiting for it."""
-        if self._kicked is None or self._kicked.done():
-            self._kicked = asyncio.get_running_loop().create_task(self._send_quietly(), context=Context())
-
-    async def _send_quietly(self) -> None:
-        try:
-            await self.send()
-        except Exception:
-            log.warning("mails not sent; the next regular attempt comes soon", exc_info=True)
+    async def close(self) -> None:
+        """Break off what is being sent; it is due again after the next start."""
+        await self.sending.close()
 
     async def _send_batch(self) -> int:
         """One attempt at a batch; answers how many were due."""

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import bindparam, select, true, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, select, update
 
 from hansa.kernel.clock import to_micros
 from hansa.kernel.ids import slot_of
 from hansa.platform.database.port import Database, Reader, Transaction
+from hansa.platform.database.rows import insert_rows, row_of
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, ID, MOMENT, SLOT, TEXT
 from hansa.services.notifications.tables import MAILS
@@ -28,8 +28,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     next_at: int
 
 
-_NEW = rows_parameter("rows", **{column.name: column.type for column in MAILS.columns})
-ADD = Statement(insert(MAILS).from_select(list(MAILS.c.keys()), select(*_NEW.c).where(true())).on_conflict_do_nothing())
+ADD = Statement(insert_rows(MAILS).on_conflict_do_nothing())
 DUE = Statement(
     select(MAILS)
     .where(MAILS.c.next_at <= bindparam("now", type_=MOMENT))
@@ -73,19 +72,16 @@ async def add(tx: Transaction, mails: Sequence[Mail], *, at: datetime) -> None:
     """Write mails down; one of the same kind for the same order is there already and stays as it is."""
     now = to_micros(at)
     rows = [
-        (
-            slot_of(mail.order_id),
-            int(mail.order_id),
-            mail.kind,
-            mail.person,
-            mail.contact,
-            mail.locale,
-            mail.facts,
-            "due",
-            mail.attempts,
-            mail.next_at,
-            now,
-            now,
+        row_of(
+            MAILS,
+            **msgspec.structs.asdict(mail)
+            | {
+                "slot": slot_of(mail.order_id),
+                "order_id": int(mail.order_id),
+                "state": "due",
+                "created_at": now,
+                "updated_at": now,
+            },
         )
         for mail in mails
     ]

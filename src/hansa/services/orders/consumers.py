@@ -7,7 +7,7 @@ from hansa.platform.database.port import Transaction
 from hansa.platform.messaging.port import Consumer, Received
 from hansa.services.inventory.events import ReservationExpired
 from hansa.services.orders.service import OrdersService
-from hansa.services.payments.events import PaymentCaptured, PaymentFailed, PaymentRefunded
+from hansa.services.payments.events import PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentRefundFailed
 
 
 def consumers(service: OrdersService) -> Sequence[Consumer[Any]]:
@@ -19,23 +19,31 @@ def consumers(service: OrdersService) -> Sequence[Consumer[Any]]:
 
     async def failed(tx: Transaction, news: Sequence[Received[PaymentFailed]]) -> None:
         for event in sorted((each.event for each in news), key=_order):
-            await service.payment_failed(tx, order_id=event.order_id, reason=event.reason)
+            await service.payment_failed(tx, order_id=event.order_id)
 
     async def refunded(tx: Transaction, news: Sequence[Received[PaymentRefunded]]) -> None:
         for event in sorted((each.event for each in news), key=_order):
             await service.payment_refunded(tx, order_id=event.order_id, refund_id=event.refund_id, amount=event.amount)
 
+    async def refund_failed(tx: Transaction, news: Sequence[Received[PaymentRefundFailed]]) -> None:
+        for event in sorted((each.event for each in news), key=_order):
+            await service.payment_refund_failed(
+                tx, order_id=event.order_id, refund_id=event.refund_id, amount=event.amount
+            )
+
     async def expired(tx: Transaction, news: Sequence[Received[ReservationExpired]]) -> None:
         for event in sorted((each.event for each in news), key=_order):
             await service.reservation_expired(tx, order_id=event.order_id)
 
+    resume = service.resuming.kick
     return [
-        Consumer(name="orders.captured", hears=PaymentCaptured, handle=captured, afterwards=service.resume_soon),
-        Consumer(name="orders.failed", hears=PaymentFailed, handle=failed),
+        Consumer(name="orders.captured", hears=PaymentCaptured, handle=captured, afterwards=resume),
+        Consumer(name="orders.failed", hears=PaymentFailed, handle=failed, afterwards=resume),
         Consumer(name="orders.refunded", hears=PaymentRefunded, handle=refunded),
-        Consumer(name="orders.expired", hears=ReservationExpired, handle=expired, afterwards=service.resume_soon),
+        Consumer(name="orders.refund_failed", hears=PaymentRefundFailed, handle=refund_failed),
+        Consumer(name="orders.expired", hears=ReservationExpired, handle=expired, afterwards=resume),
     ]
 
 
-def _order(event: PaymentCaptured | PaymentFailed | PaymentRefunded | ReservationExpired) -> int:
+def _order(event: PaymentCaptured | PaymentFailed | PaymentRefunded | PaymentRefundFailed | ReservationExpired) -> int:
     return int(event.order_id)

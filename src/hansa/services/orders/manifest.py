@@ -51,5 +51,6 @@ MANIFEST = Manifest(
     build=build,
     consumers=consumers,
     jobs=jobs,
+    close=OrdersService.close,
     routes=routes,
 )

@@ -10,10 +10,11 @@ from hansa.services.payments.service import PaymentsService
 
 
 def consumers(service: PaymentsService) -> Sequence[Consumer[Any]]:
-    async def close(tx: Transaction, received: Sequence[Received[OrderRejected | OrderCancelled]]) -> None:
-        await service.close(tx, order_ids=[one.event.order_id for one in received])
+    async def closed(tx: Transaction, received: Sequence[Received[OrderRejected | OrderCancelled]]) -> None:
+        await service.close_orders(tx, order_ids=[one.event.order_id for one in received])
 
+    follow_up = service.following_up.kick
     return (
-        Consumer(name="payments.order_rejected", hears=OrderRejected, handle=close, afterwards=service.follow_up),
-        Consumer(name="payments.order_cancelled", hears=OrderCancelled, handle=close, afterwards=service.follow_up),
+        Consumer(name="payments.order_rejected", hears=OrderRejected, handle=closed, afterwards=follow_up),
+        Consumer(name="payments.order_cancelled", hears=OrderCancelled, handle=closed, afterwards=follow_up),
     )

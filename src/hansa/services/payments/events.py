@@ -47,3 +47,18 @@ class PaymentRefunded(Event, frozen=True, kw_only=True):
     refund_id: Id
     amount: Money
     refunded: int
+
+
+class PaymentRefundFailed(Event, frozen=True, kw_only=True):
+    """The provider declined to give money back, for good: it may be asked for anew, with another key.
+
+    Nothing is said of a refund that nobody asked for, as long as payments itself tries to give the money back.
+    """
+
+    type: ClassVar[str] = "payments.payment_refund_failed.v1"
+
+    order_id: Id
+    payment_id: Id
+    refund_id: Id
+    amount: Money
+    reason: str

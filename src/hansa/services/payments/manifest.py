@@ -28,5 +28,6 @@ MANIFEST = Manifest(
     build=_build,
     consumers=consumers,
     jobs=PaymentsService.jobs,
+    close=PaymentsService.close,
     routes=routes,
 )

@@ -19,7 +19,13 @@ from hansa.services.payments.contract import (
     RefundState,
     RefundTooLarge,
 )
-from hansa.services.payments.events import PaymentAuthorized, PaymentCaptured, PaymentFailed, PaymentRefunded
+from hansa.services.payments.events import (
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRefundFailed,
+)
 
 Mode = Literal["charge", "authorize"]
 IntentState = Literal["created", "pending", "authorized", "captured", "failed", "voided"]
@@ -29,6 +35,7 @@ Word = Literal["pending", "authorized", "captured", "declined", "voided"]
 CLOSED = "closed"
 """The state that PaymentConflict names for the payment of an order that came to nothing."""
 LET_GO = "the payment was let go"
+_ASKED = "asked:"
 
 _RANKS: dict[IntentState, int] = {
     "created": 0,
@@ -183,7 +190,12 @@ def owes_all(before: Intent, after: Intent) -> bool:
 
 def asked_key(key: str) -> str:
     """The key of a refund that somebody asked for: never one of a closing."""
-    return f"asked:{key}"
+    return f"{_ASKED}{key}"
+
+
+def is_asked(refund: RefundRow) -> bool:
+    """Whether somebody asked for the refund, and so waits for how it ends."""
+    return refund.key.startswith(_ASKED)
 
 
 def closing_key(order_id: Id, *, instead_of: Id = "") -> str:
@@ -264,6 +276,17 @@ def refunded_fact(intent: Intent, refund: RefundRow) -> PaymentRefunded:
         refund_id=refund.refund_id,
         amount=Money(refund.amount, intent.currency),
         refunded=intent.refunded,
+    )
+
+
+def refund_failed_fact(intent: Intent, refund: RefundRow, *, reason: str) -> PaymentRefundFailed:
+    """`reason` is the provider's word."""
+    return PaymentRefundFailed(
+        order_id=intent.order_id,
+        payment_id=intent.payment_id,
+        refund_id=refund.refund_id,
+        amount=Money(refund.amount, intent.currency),
+        reason=reason,
     )
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table, and_, bindparam, delete, select, true, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Table, and_, bindparam, delete, select, update
 
 from hansa.platform.database.port import Database, Reader, Row, Transaction
+from hansa.platform.database.rows import insert_rows, row_of
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, FLAG, ID, MOMENT, SLOT, TEXT
 from hansa.services.payments.tables import INTENTS, NOTICES, REFUNDS
@@ -18,22 +18,12 @@ Values = Mapping[str, Any]
 """The columns of a row by name."""
 
 
-def _add(table: Table, parameter: str) -> tuple[Statement, tuple[str, ...]]:
-    """Insert a set of whole rows, except those that are there already; returns the keys of what was inserted."""
-    names = tuple(table.c.keys())
-    given = rows_parameter(parameter, **{name: table.c[name].type for name in names})
-    statement = (
-        insert(table)
-        .from_select(names, select(*given.c).where(true()))
-        .on_conflict_do_nothing()
-        .returning(*table.primary_key.columns)
-    )
-    return Statement(statement), names
+def _adding(table: Table) -> Statement:
+    """Insert whole rows, except those that are there already; returns the keys of what was inserted."""
+    return Statement(insert_rows(table).on_conflict_do_nothing().returning(*table.primary_key.columns))
 
 
-ADD_INTENTS, INTENT_COLUMNS = _add(INTENTS, "intents")
-ADD_REFUNDS, REFUND_COLUMNS = _add(REFUNDS, "refunds")
-ADD_NOTICES, NOTICE_COLUMNS = _add(NOTICES, "notices")
+ADD_INTENTS, ADD_REFUNDS, ADD_NOTICES = _adding(INTENTS), _adding(REFUNDS), _adding(NOTICES)
 
 _PLACES = rows_parameter("places", slot=SLOT, order_id=ID)
 _at_places = and_(INTENTS.c.slot == _PLACES.c.slot, INTENTS.c.order_id == _PLACES.c.order_id)
@@ -136,7 +126,7 @@ FORGET_NOTICES = Statement(delete(NOTICES).where(NOTICES.c.heard_at < bindparam(
 
 async def add_intents(tx: Transaction, *, intents: Iterable[Values]) -> set[int]:
     """Add the intents of orders that have none; returns these orders."""
-    rows = await tx.all(ADD_INTENTS, intents=_rows(intents, INTENT_COLUMNS))
+    rows = await tx.all(ADD_INTENTS, rows=[row_of(INTENTS, **intent) for intent in intents])
     return {row["order_id"] for row in rows}
 
 
@@ -151,7 +141,8 @@ async def lock_intents(tx: Transaction, *, places: Iterable[tuple[int, int]]) ->
 
 async def change_intents(tx: Transaction, *, intents: Iterable[Values]) -> set[int]:
     """Write what may change of intents, each over its version named `since`; returns those that were written."""
-    rows = await tx.all(CHANGE_INTENTS, changes=_rows(intents, tuple(_CHANGED)))
+    changes = [tuple(intent[name] for name in _CHANGED) for intent in intents]
+    rows = await tx.all(CHANGE_INTENTS, changes=changes)
     return {row["order_id"] for row in rows}
 
 
@@ -163,7 +154,7 @@ async def due_intents(reader: Reader | Database, *, now: int, limit: int) -> lis
 
 async def add_refunds(tx: Transaction, *, refunds: Iterable[Values]) -> set[int]:
     """Add refunds whose keys are new to their orders; returns their ids."""
-    rows = await tx.all(ADD_REFUNDS, refunds=_rows(refunds, REFUND_COLUMNS))
+    rows = await tx.all(ADD_REFUNDS, rows=[row_of(REFUNDS, **refund) for refund in refunds])
     return {row["refund_id"] for row in rows}
 
 
@@ -204,13 +195,9 @@ async def settle_refunds(tx: Transaction, *, settled: Sequence[tuple[int, int, i
 
 async def add_notices(tx: Transaction, *, notices: Iterable[Values]) -> set[tuple[str, str]]:
     """Note webhooks; returns those that were never heard before, as provider and id."""
-    rows = await tx.all(ADD_NOTICES, notices=_rows(notices, NOTICE_COLUMNS))
+    rows = await tx.all(ADD_NOTICES, rows=[row_of(NOTICES, **notice) for notice in notices])
     return {(row["provider"], row["notice_id"]) for row in rows}
 
 
 async def forget_notices(tx: Transaction, *, before: int) -> None:
     await tx.run(FORGET_NOTICES, before=before)
-
-
-def _rows(values: Iterable[Values], names: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in names) for row in values]

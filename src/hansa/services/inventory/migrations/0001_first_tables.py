@@ -95,10 +95,13 @@ def upgrade() -> None:
         sa.Column("order_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("lines", sa.Text(), nullable=False),
+        sa.Column("locations", sa.Text(), nullable=False),
         sa.Column("parts", sa.Text(), nullable=False),
         sa.Column("refusal", sa.Text(), nullable=True),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("state IN ('held', 'sold', 'released', 'refused')", name=op.f("reservations_state_check")),
+        sa.CheckConstraint(
+            "state IN ('held', 'sold', 'expired', 'released', 'refused')", name=op.f("reservations_state_check")
+        ),
         sa.PrimaryKeyConstraint("slot", "order_id", name=op.f("reservations_pk")),
     )
     op.create_index(

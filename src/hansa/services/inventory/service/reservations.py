@@ -17,7 +17,7 @@ from hansa.platform.database.port import Row, Transaction
 from hansa.services.inventory import rules, store
 from hansa.services.inventory.contract import Line, OutOfStock, Reservation, ReservationGone
 from hansa.services.inventory.events import ReservationExpired
-from hansa.services.inventory.rules import Demand, Kept, Part, Shortage
+from hansa.services.inventory.rules import Book, Demand, Kept, Part, Shortage
 from hansa.services.inventory.service import levels
 
 _NOTHING = "[]"
@@ -43,24 +43,40 @@ async def reserve(tx: Transaction, requests: Sequence[Request], *, at: datetime)
     claimed = await store.claim_reservations(
         tx,
         sorted(
-            (*_key(order_id), store.HELD, _written(first.demand.lines), _NOTHING, to_micros(first.expires_at))
+            (
+                *_key(order_id),
+                store.HELD,
+                _written(first.demand.lines),
+                _written(first.demand.locations),
+                _NOTHING,
+                to_micros(first.expires_at),
+            )
             for order_id, first in firsts.items()
         ),
     )
     fresh = [first for order_id, first in firsts.items() if _key(order_id) in claimed]
-    known = await _decided(tx, fresh, at=at)
+    book = await levels.opened(tx, _wanted(fresh))
+    known = await _decided(tx, book, fresh, since=store.HELD)
+    await levels.close(tx, book, at=at)
     if missing := sorted(_key(order_id) for order_id in firsts if order_id not in known):
         known |= _kept(await store.get_reservations(tx, missing))
     return [rules.answer(kept=known[request.order_id], lines=request.demand.lines) for request in requests]
 
 
 async def sell(tx: Transaction, order_ids: Iterable[Id], *, at: datetime) -> dict[Id, ReservationGone | None]:
-    """Sell what is held for each order, and say which orders hold nothing."""
+    """Sell what is held for each order, or is there afresh if that has expired; say which orders get nothing."""
     wanted = set(order_ids)
     found = _kept(await store.lock_reservations(tx, sorted(map(_key, wanted))))
+    expired = [
+        Request(order_id=kept.order_id, demand=kept.demand, expires_at=kept.expires_at)
+        for kept in found.values()
+        if kept.state == store.EXPIRED
+    ]
+    places = {part.place for kept in found.values() if kept.state == store.HELD for part in kept.parts}
+    book = await levels.opened(tx, places | _wanted(expired))
+    found |= await _decided(tx, book, expired, since=store.EXPIRED)
     held = [kept for kept in found.values() if kept.state == store.HELD]
     await _advance(tx, held, state=store.SOLD)
-    book = await levels.opened(tx, (part.place for kept in held for part in kept.parts))
     for kept in held:
         book.sell(kept.parts, reference=kept.order_id)
     await levels.close(tx, book, at=at)
@@ -74,17 +90,17 @@ async def sell(tx: Transaction, order_ids: Iterable[Id], *, at: datetime) -> dic
 async def release(tx: Transaction, order_ids: Iterable[Id], *, at: datetime) -> None:
     """Give back what the orders hold or were sold; of those not seen yet, remember that they are over."""
     keys = sorted(map(_key, set(order_ids)))
-    tombstones = [(*key, store.RELEASED, _NOTHING, _NOTHING, to_micros(at)) for key in keys]
+    tombstones = [(*key, store.RELEASED, _NOTHING, _NOTHING, _NOTHING, to_micros(at)) for key in keys]
     buried = await store.claim_reservations(tx, tombstones)
     if rest := [key for key in keys if key not in buried]:
-        await _free(tx, _kept(await store.lock_reservations(tx, rest)).values(), at=at)
+        await _free(tx, _kept(await store.lock_reservations(tx, rest)).values(), state=store.RELEASED, at=at)
 
 
 async def expire(tx: Transaction, keys: Sequence[store.OrderKey], *, at: datetime) -> None:
     """Give back what these orders hold, whose time is over; who sold or released it meanwhile was first."""
     locked = _kept(await store.lock_reservations(tx, sorted(keys))).values()
     due = [kept for kept in locked if kept.state == store.HELD]
-    await _free(tx, due, at=at)
+    await _free(tx, due, state=store.EXPIRED, at=at)
     for kept in due:
         order_id = kept.order_id
         tx.emit(ReservationExpired(order_id=order_id), slot=slot_of(order_id), aggregate=order_id)
@@ -101,25 +117,34 @@ async def take_back(tx: Transaction, *, order_id: Id, lines: Iterable[Line], at:
         await store.change_lines(tx, [(*_line_key(kept, part), 0, 0, part.quantity) for part in parts])
 
 
-async def _decided(tx: Transaction, requests: Sequence[Request], *, at: datetime) -> dict[Id, Kept]:
-    """Allocate for reservations that this transaction has just claimed, and write down what became of each."""
+def _wanted(requests: Iterable[Request]) -> set[rules.Place]:
+    """Everywhere that what is asked for may be."""
     places = set[rules.Place]()
     for request in requests:
         skus = rules.summed(request.demand.lines)
         places |= rules.places_of(skus=skus, locations=request.demand.locations)
-    book = await levels.opened(tx, places)
+    return places
+
+
+async def _decided(tx: Transaction, book: Book, requests: Sequence[Request], *, since: str) -> dict[Id, Kept]:
+    """Allocate from the book for reservations that this transaction has locked, and write down what became of each."""
     decisions = rules.allocate_batch(available=book.available, demands=[request.demand for request in requests])
     decided = [_decision(request, decision) for request, decision in zip(requests, decisions, strict=True)]
     for kept in decided:
         book.reserve(kept.parts, reference=kept.order_id)
-    await levels.close(tx, book, at=at)
-    await store.add_lines(
+    await store.hold_lines(
         tx, [(*_line_key(kept, part), part.quantity, 0, 0) for kept in decided for part in kept.parts]
     )
     await store.decide_reservations(
         tx,
         [
-            (*_key(kept.order_id), kept.state, _written(kept.parts), _written(kept.refusal) if kept.refusal else None)
+            (
+                *_key(kept.order_id),
+                since,
+                kept.state,
+                _written(kept.parts),
+                _written(kept.refusal) if kept.refusal else None,
+            )
             for kept in decided
         ],
     )
@@ -133,25 +158,26 @@ def _decision(request: Request, decision: tuple[Part, ...] | Shortage) -> Kept:
         return Kept(
             order_id=request.order_id,
             state=store.REFUSED,
-            lines=request.demand.lines,
+            demand=request.demand,
             refusal=record_error(OutOfStock(sku=decision.sku, left=decision.left)),
             expires_at=expires_at,
         )
     return Kept(
         order_id=request.order_id,
         state=store.HELD,
-        lines=request.demand.lines,
+        demand=request.demand,
         parts=decision,
         expires_at=expires_at,
     )
 
 
-async def _free(tx: Transaction, reservations: Collection[Kept], *, at: datetime) -> None:
+async def _free(tx: Transaction, reservations: Collection[Kept], *, state: str, at: datetime) -> None:
     """Give back all that locked reservations hold, or were sold and have not given back."""
     held = [kept for kept in reservations if kept.state == store.HELD]
     sold = [kept for kept in reservations if kept.state == store.SOLD]
+    expired = [kept for kept in reservations if kept.state == store.EXPIRED]
     unreturned = await _sold_parts(tx, sold)
-    await _advance(tx, [*held, *sold], state=store.RELEASED)
+    await _advance(tx, [*held, *sold, *expired], state=state)
     book = await levels.opened(
         tx, (part.place for parts in (*(kept.parts for kept in held), *unreturned.values()) for part in parts)
     )
@@ -188,7 +214,10 @@ def _kept(rows: Iterable[Row]) -> dict[Id, Kept]:
         str(row["order_id"]): Kept(
             order_id=str(row["order_id"]),
             state=row["state"],
-            lines=msgspec.json.decode(row["lines"], type=tuple[Line, ...]),
+            demand=Demand(
+                lines=msgspec.json.decode(row["lines"], type=tuple[Line, ...]),
+                locations=msgspec.json.decode(row["locations"], type=tuple[str, ...]),
+            ),
             parts=msgspec.json.decode(row["parts"], type=tuple[Part, ...]),
             refusal=msgspec.json.decode(row["refusal"], type=ErrorRecord) if row["refusal"] else None,
             expires_at=from_micros(row["expires_at"]),

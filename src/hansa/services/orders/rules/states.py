@@ -23,6 +23,8 @@ RESERVATION_TTL = timedelta(minutes=15)
 """How long pieces are held for an order that is not placed."""
 PAYMENT_LIMIT = timedelta(minutes=10)
 """How long an order waits for its payment; shorter than the reservation: a late payment finds its pieces."""
+LONGEST_DOUBT = timedelta(days=1)
+"""How long an order waits for payments that cannot be asked: not a short time, for the money may have been taken."""
 FIRST_LOOK = timedelta(seconds=10)
 """After this an order that is still pending is looked after: whoever made it may have died."""
 LONGEST_WAIT_S = 30
@@ -182,6 +184,11 @@ def reserved_until(order: Order) -> datetime:
 
 def is_overdue(order: Order, *, at: datetime) -> bool:
     return at > order.created_at + PAYMENT_LIMIT
+
+
+def is_given_up(order: Order, *, at: datetime) -> bool:
+    """Whether payments could not be asked for so long that nobody waits any more; money that was taken goes back."""
+    return at > order.created_at + LONGEST_DOUBT
 
 
 def next_look(*, attempts: int, at: datetime) -> datetime:

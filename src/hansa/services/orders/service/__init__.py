@@ -24,7 +24,7 @@ from hansa.services.shipping.contract import Shipping
 
 
 class OrdersService:
-    """Orders, from a quote to the end. See the contract."""
+    """Orders, from a quote to the end. See the contract. `resuming` has what is due looked after at once."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class OrdersService:
         self._refunding = Refunding(books=self._books, inventory=inventory, payments=payments)
         self._reading = Reading(books=self._books)
         self._hearing = Hearing(books=self._books)
+        self.resuming = self._driver.resuming
 
     # What buyers ask
 
@@ -94,24 +95,23 @@ class OrdersService:
     async def payment_captured(self, tx: Transaction, *, order_id: str, amount: int) -> None:
         await self._hearing.captured(tx, order_id=order_id, amount=amount)
 
-    async def payment_failed(self, tx: Transaction, *, order_id: str, reason: str) -> None:
-        await self._hearing.failed(tx, order_id=order_id, reason=reason)
+    async def payment_failed(self, tx: Transaction, *, order_id: str) -> None:
+        await self._hearing.trouble(tx, order_id=order_id)
 
     async def payment_refunded(self, tx: Transaction, *, order_id: str, refund_id: str, amount: Money) -> None:
-        await self._hearing.refunded(tx, order_id=order_id, refund_id=refund_id, amount=amount)
+        await self._hearing.refund_ended(tx, order_id=order_id, refund_id=refund_id, amount=amount, state="refunded")
+
+    async def payment_refund_failed(self, tx: Transaction, *, order_id: str, refund_id: str, amount: Money) -> None:
+        await self._hearing.refund_ended(tx, order_id=order_id, refund_id=refund_id, amount=amount, state="failed")
 
     async def reservation_expired(self, tx: Transaction, *, order_id: str) -> None:
-        await self._hearing.expired(tx, order_id=order_id)
+        await self._hearing.trouble(tx, order_id=order_id)
 
     # What is done again and again
 
     async def resume(self) -> None:
         """Look after the pending orders that are due."""
         await self._driver.resume()
-
-    async def resume_soon(self) -> None:
-        """As resume, but without waiting for it."""
-        await self._driver.resume_soon()
 
     async def resume_refunds(self) -> None:
         """Carry out the refunds that were asked for and have no answer yet."""
@@ -121,3 +121,9 @@ class OrdersService:
         """Drop keys that are older than any repetition can be."""
         async with self._books.database.write() as tx:
             await claims.forget_keys(tx, before=self._books.clock.now() - REMEMBERED)
+
+    async def close(self) -> None:
+        """Break off what nobody waits for any more: all of it is resumed after the next start."""
+        await self._placing.close()
+        await self._refunding.close()
+        await self._driver.close()

@@ -7,13 +7,14 @@ is always due to be looked after at some time.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import Context
 
 import structlog
 
 from hansa.kernel.channel import Channel
 from hansa.kernel.errors import BusinessError, Fault
 from hansa.kernel.ids import slot_of
+from hansa.platform.jobs.soon import Soon
+from hansa.platform.resilience.single_flight import Flights
 from hansa.platform.security.sealing import PersonErased
 from hansa.services.inventory.contract import Inventory, Line, OutOfStock, ReservationGone
 from hansa.services.orders.contract import OrderPayment
@@ -21,7 +22,6 @@ from hansa.services.orders.rules import answers, states
 from hansa.services.orders.rules.answers import Overdue
 from hansa.services.orders.service import changes
 from hansa.services.orders.service.books import Books
-from hansa.services.orders.service.flights import Flights
 from hansa.services.orders.store import lists
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store.orders import Record
@@ -31,8 +31,8 @@ TOKEN_CONTEXT = "orders.payment_token"
 MOST_DUE = 256
 """Orders looked after in one sweep."""
 DRIVEN_AT_ONCE = 16
-MOST_KICKED = 4
-"""Sweeps at once that events have asked for; past it the next regular one will do."""
+MOST_RESUMING = 4
+"""Sweeps at once that events have asked for."""
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class Uncertain(Exception):
 
 
 class Driver:
-    """See the module."""
+    """See the module. `resuming` has a sweep made at once."""
 
     def __init__(self, *, books: Books, inventory: Inventory, payments: Payments, channel: Channel) -> None:
         self._books = books
@@ -50,7 +50,7 @@ class Driver:
         self._payments = payments
         self._channel = channel
         self._flights: Flights[Record] = Flights()
-        self._kicked: set[asyncio.Task[None]] = set()
+        self.resuming = Soon(self.resume, name="orders.resume", most=MOST_RESUMING)
 
     async def drive(self, *, order_id: str, fresh: Record | None = None) -> Record:
         """The order as far as it goes by now: still `pending` where the payment is not certain yet.
@@ -107,10 +107,8 @@ class Driver:
         except NoSuchPayment:
             return None
         except Fault as fault:
-            is_too_late = (
-                states.reserved_until(order) < self._books.clock.now()
-            )  # whatever is said: the pieces are gone
-            raise (Overdue() if is_too_late else Uncertain()) from fault
+            is_given_up = states.is_given_up(order, at=self._books.clock.now())
+            raise (Overdue() if is_given_up else Uncertain()) from fault
 
     async def _reserve(self, record: Record) -> None:
         order = record.order
@@ -137,7 +135,7 @@ class Driver:
 
     async def _reject(self, record: Record, error: BusinessError, *, even_if_paid: bool) -> Record:
         """Only an order whose pieces are gone is rejected after it was paid; any other is driven on next time."""
-        async with self._books.database.write(record.slot) as tx:
+        async with self._books.database.write(*record.slots) as tx:
             latest = await store.lock(tx, order_id=record.order.id) or record
             is_paid = states.is_paid(latest.order) and not even_if_paid
             if latest.order.status != "pending" or is_paid:
@@ -165,18 +163,10 @@ class Driver:
             except Exception:  # one order must not hurt its neighbours; it is due again soon
                 log.warning("order not driven", order_id=order_id, exc_info=True)
 
-    async def resume_soon(self) -> None:
-        """Have a sweep without waiting for it."""
-        if len(self._kicked) < MOST_KICKED:
-            task = asyncio.get_running_loop().create_task(self._resume_quietly(), context=Context())
-            self._kicked.add(task)
-            task.add_done_callback(self._kicked.discard)
-
-    async def _resume_quietly(self) -> None:
-        try:
-            await self.resume()
-        except Exception:
-            log.warning("a sweep failed; the next regular one comes soon", exc_info=True)
+    async def close(self) -> None:
+        """Break off what is being driven; it is due again after the next start."""
+        await self.resuming.close()
+        await self._flights.close()
 
 
 @contextmanager

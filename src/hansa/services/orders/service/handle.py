@@ -56,7 +56,7 @@ class Handling:
     async def _once(self, key: str, request: str, record: Record, act: Act) -> Order:
         """Do it with the locked order, keeping the answer with its key in the same commit; or find the answer kept."""
         now = self._books.clock.now()
-        async with self._books.database.write(record.slot) as tx:
+        async with self._books.database.write(*record.slots) as tx:
             kept = await claim(tx, slot=record.slot, key=key, request=request, now=now)
             if kept is not None:
                 return decode(kept, Order)

@@ -1,6 +1,7 @@
 """What orders do about what happened elsewhere, within the transaction that notes that it was heard."""
 
 from datetime import datetime
+from typing import Literal
 
 import structlog
 from msgspec.structs import replace
@@ -9,13 +10,11 @@ from hansa.kernel.clock import to_micros
 from hansa.kernel.money import Money
 from hansa.platform.database.port import Transaction
 from hansa.services.orders.contract import OrderRefund
-from hansa.services.orders.rules import answers, states
-from hansa.services.orders.service import changes
+from hansa.services.orders.rules import states
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store import refunds
 from hansa.services.orders.store.orders import Record
-from hansa.services.payments.contract import PaymentDeclined
 
 log = structlog.get_logger()
 
@@ -34,23 +33,20 @@ class Hearing:
             payment = states.captured(record.order, amount=amount)
             await self._save(tx, record, replace(record, order=states.paid(record.order, payment=payment, at=now)), now)
 
-    async def failed(self, tx: Transaction, *, order_id: str, reason: str) -> None:
-        record = await self._lock(tx, order_id)
-        if record is None or record.order.status != "pending" or states.is_paid(record.order):
-            return
-        refusal = answers.refusal(PaymentDeclined(reason=reason), order_id=order_id)
-        await changes.reject(tx, record, refusal, at=self._books.clock.now())
-
-    async def refunded(self, tx: Transaction, *, order_id: str, refund_id: str, amount: Money) -> None:
+    async def refund_ended(
+        self, tx: Transaction, *, order_id: str, refund_id: str, amount: Money, state: Literal["refunded", "failed"]
+    ) -> None:
+        """The money is back with the buyer, or will not go there by this refund."""
         record = await self._lock(tx, order_id)
         if record is not None:
             now = self._books.clock.now()
-            refund = OrderRefund(id=refund_id, amount=amount, state="refunded", reason="", created_at=now)
+            refund = OrderRefund(id=refund_id, amount=amount, state=state, reason="", created_at=now)
             await refunds.tell(tx, order_id=order_id, refund=refund)
             await store.save(tx, replace(record, order=states.touched(record.order, at=now)), since=record)
 
-    async def expired(self, tx: Transaction, *, order_id: str) -> None:
-        """The pieces are gone: whoever drives the order finds out whether that matters."""
+    async def trouble(self, tx: Transaction, *, order_id: str) -> None:
+        """The payment was refused, or the pieces are gone: whoever drives the order finds out whether that is so still,
+        and what comes of it."""
         record = await self._lock(tx, order_id)
         if record is not None:
             await self._save(tx, record, record, self._books.clock.now())

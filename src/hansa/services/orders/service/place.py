@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from hansa.kernel.channel import Channel
 from hansa.kernel.clock import to_micros
-from hansa.kernel.errors import Fault, IdempotencyKeyReused
+from hansa.kernel.errors import BusinessError, Fault, IdempotencyKeyReused
 from hansa.kernel.ids import guest_name
 from hansa.platform.database.idempotency import digest
+from hansa.platform.resilience.single_flight import Flights
 from hansa.platform.security.sealing import PersonErased
 from hansa.services.carts import contract as carts
 from hansa.services.carts.contract import Basket, CartLine, Carts, Quote
@@ -28,7 +29,6 @@ from hansa.services.orders.contract import (
 from hansa.services.orders.rules import answers, drafts, states
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.service.drive import TOKEN_CONTEXT, Driver
-from hansa.services.orders.service.flights import Flights
 from hansa.services.orders.store import claims
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store.claims import Claim
@@ -92,11 +92,21 @@ class Placing:
         name = f"{wish.slot} {wish.key} {wish.request}"
         return await self._flights.share(name, lambda: self._place(wish), patience_s=self._patience_s)
 
+    async def close(self) -> None:
+        """Break off what is being placed: a repetition goes on with it."""
+        await self._flights.close()
+
     async def _place(self, wish: Wish) -> Order:
         claim = await claims.find_key(self._books.database, slot=wish.slot, key=wish.key)
         fresh = None
         if claim is None:
-            claim, fresh = await self._open(wish)
+            try:
+                claim, fresh = await self._open(wish)
+            except BusinessError:
+                # Another process may have placed this very order meanwhile: then that is why its cart is closed.
+                claim = await claims.find_key(self._books.database, slot=wish.slot, key=wish.key)
+                if claim is None:
+                    raise
         if claim.request != wish.request:
             raise IdempotencyKeyReused()
         record = fresh or await self._books.find(order=claim.order_id)
@@ -112,7 +122,7 @@ class Placing:
         quote = await self._quote(wish, basket)
         record = await self._sealed(wish, basket, quote)
         claim = Claim(slot=wish.slot, key=wish.key, request=wish.request, order_id=record.order.id)
-        async with self._books.database.write(wish.slot, record.slot) as tx:
+        async with self._books.database.write(wish.slot, *record.slots) as tx:
             if await claims.claim_key(tx, claim=claim, at=record.order.created_at):
                 if record.cart_id is not None and not await claims.claim_cart(
                     tx, cart_id=record.cart_id, order_id=record.order.id

@@ -8,6 +8,7 @@ from hansa.kernel.errors import BusinessError, ErrorRecord, IdempotencyKeyReused
 from hansa.kernel.money import Money
 from hansa.platform.database.idempotency import digest
 from hansa.platform.database.port import Transaction
+from hansa.platform.resilience.single_flight import Flights
 from hansa.services.inventory.contract import Inventory, Line
 from hansa.services.orders.contract import (
     NoSuchOrder,
@@ -19,7 +20,6 @@ from hansa.services.orders.contract import (
 )
 from hansa.services.orders.rules import answers, states
 from hansa.services.orders.service.books import Books
-from hansa.services.orders.service.flights import Flights
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store import refunds
 from hansa.services.orders.store.orders import Record
@@ -52,6 +52,10 @@ class Refunding:
             request = await self._settled(request, patience_s=PATIENCE_S)
         contact = answers.for_staff(record.order, await self._books.contact(record))
         return answers.replayed(request.answer, contact=contact, declared=ERRORS)
+
+    async def close(self) -> None:
+        """Break off what is being carried out; it is due again after the next start."""
+        await self._flights.close()
 
     async def resume(self) -> None:
         """Carry out what was asked for and not answered yet; harmless when done twice at once."""

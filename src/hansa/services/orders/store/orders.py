@@ -11,6 +11,7 @@ from hansa.kernel.errors import Fault
 from hansa.kernel.ids import order_number, slot_of
 from hansa.kernel.money import Money
 from hansa.platform.database.port import Reader, Row, Transaction
+from hansa.platform.database.rows import insert_rows, row_of
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, ID, SLOT, TEXT
 from hansa.services.orders.contract import (
@@ -25,7 +26,6 @@ from hansa.services.orders.contract import (
     OrderRefund,
     Parcel,
 )
-from hansa.services.orders.store.rows import adding, row_of
 from hansa.services.orders.tables import FULFILMENTS, ORDER_LINES, ORDER_REFUNDS, ORDERS
 
 
@@ -51,6 +51,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def slot(self) -> int:
         return slot_of(self.order.id)
 
+    @property
+    def slots(self) -> frozenset[int]:
+        """Where the order and its claim of a cart lie: a member may have ordered what was a guest's cart."""
+        return frozenset({self.slot} if self.cart_id is None else {self.slot, slot_of(self.cart_id)})
+
 
 _OF_ORDER = {"slot": bindparam("of_slot", type_=SLOT), "order_id": bindparam("of_order", type_=ID)}
 
@@ -66,9 +71,9 @@ GET_LINES = Statement(_of(ORDER_LINES, select(ORDER_LINES)).order_by(ORDER_LINES
 GET_FULFILMENTS = Statement(_of(FULFILMENTS, select(FULFILMENTS)).order_by(FULFILMENTS.c.fulfilment_id))
 GET_REFUNDS = Statement(_of(ORDER_REFUNDS, select(ORDER_REFUNDS)).order_by(ORDER_REFUNDS.c.refund_id))
 
-ADD_ORDERS = adding(ORDERS)
-ADD_LINES = adding(ORDER_LINES)
-ADD_FULFILMENT = adding(FULFILMENTS)
+ADD_ORDERS = Statement(insert_rows(ORDERS))
+ADD_LINES = Statement(insert_rows(ORDER_LINES))
+ADD_FULFILMENTS = Statement(insert_rows(FULFILMENTS))
 
 _CHANGING = (
     *("status", "reason", "payment_state", "authorized", "captured", "answer", "payment_token"),
@@ -130,7 +135,7 @@ async def save(tx: Transaction, record: Record, *, since: Record) -> None:
         raise Fault(f"order {record.order.id} has changed since it was read")
     known = {fulfilment.id for fulfilment in since.order.fulfilments}
     if fresh := [fulfilment for fulfilment in record.order.fulfilments if fulfilment.id not in known]:
-        await tx.run(ADD_FULFILMENT, rows=[_fulfilment_row(record.order, fulfilment) for fulfilment in fresh])
+        await tx.run(ADD_FULFILMENTS, rows=[_fulfilment_row(record.order, fulfilment) for fulfilment in fresh])
     if record.order.lines != since.order.lines:
         counts = [
             (record.slot, int(record.order.id), line.sku, line.fulfilled, line.returned, line.cancelled)

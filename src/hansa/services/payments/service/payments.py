@@ -8,6 +8,7 @@ from hansa.kernel.ids import Ids, is_id
 from hansa.kernel.money import Money
 from hansa.platform.database.port import Database, Transaction
 from hansa.platform.jobs.periodic import Job
+from hansa.platform.jobs.soon import Soon
 from hansa.platform.providers.payments import PaymentProvider
 from hansa.platform.security.sealing import Keyring
 from hansa.platform.security.webhooks import SignatureInvalid
@@ -22,12 +23,14 @@ from hansa.services.payments.service.rows import intent_of, place_of, refund_of
 
 SWEEP_EVERY_S = 5.0
 FORGET_EVERY_S = 3600.0
+MOST_FOLLOWING_UP = 4
+"""Times at once that what was written down is done at once: one slow provider does not hold up all others' news."""
 NOTICES_REMEMBERED = timedelta(days=30)
 """No provider repeats a webhook for so long."""
 
 
 class PaymentsService:
-    """See the contract. Beyond it: `close`, which consumers call, and what jobs run."""
+    """See the contract. Beyond it: `close_orders` and `following_up` for consumers, and what jobs run."""
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class PaymentsService:
         self._record = Record(database=database, clock=clock, ids=ids)
         self._charging = Charging(record=self._record, providers=self._providers, keyring=keyring, clock=clock, ids=ids)
         self._refunding = Refunding(database=database, providers=self._providers, clock=clock, ids=ids)
+        self.following_up = Soon(self.follow_up, name="payments.follow_up", most=MOST_FOLLOWING_UP)
 
     async def charge(self, *, key: str, order_id: str, provider: str, token: str, amount: Money) -> Payment:
         return await self._take(order_id=order_id, provider=provider, token=token, amount=amount, mode="charge")
@@ -82,7 +86,7 @@ class PaymentsService:
             [Finding(order_id=notice.key, provider=provider, answer=notice.answer, notice_id=notice.id)]
         )
 
-    async def close(self, tx: Transaction, *, order_ids: Sequence[str]) -> None:
+    async def close_orders(self, tx: Transaction, *, order_ids: Sequence[str]) -> None:
         """In the transaction of the consumer that heard of it: these orders came to nothing."""
         await self._record.close(tx, order_ids=order_ids)
 
@@ -90,6 +94,10 @@ class PaymentsService:
         """Do at once what was written down to be done outside: void, and give back."""
         await self.settle()
         await self.pay_back()
+
+    async def close(self) -> None:
+        """Break off what is under way; the jobs after the next start go on with it."""
+        await self.following_up.close()
 
     async def settle(self) -> None:
         """Ask the providers about payments that are silent, and void those of closed orders."""

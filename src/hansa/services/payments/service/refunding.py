@@ -165,7 +165,10 @@ def _conclude(sheet: Sheet, end: End) -> None:
         return
     log.error("refund declined", order=order_id, refund=refund.refund_id, reason=end.answer.reason)
     sheet.revise(order_id, partial(rules.not_given_back, amount=refund.amount))
-    if rules.is_owed_anew(sheet[order_id], refund):
+    is_owed_anew = rules.is_owed_anew(sheet[order_id], refund)
+    if rules.is_asked(refund) or not is_owed_anew:
+        sheet.emit(order_id, rules.refund_failed_fact(sheet[order_id], refund, reason=end.answer.reason))
+    if is_owed_anew:
         # By another key, because a provider repeats its answer to the old one.
         sheet.owe(
             order_id,

@@ -3,20 +3,19 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Integer, and_, case, cast, func, select, true, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Integer, and_, case, cast, func, select, update
 
 from hansa.kernel.ids import slot_of, slot_of_value
 from hansa.platform.database.port import Transaction
+from hansa.platform.database.rows import insert_rows
 from hansa.platform.database.statement import Statement, rows_parameter
-from hansa.platform.database.tables import COUNT, FLAG, ID, SLOT, TEXT
+from hansa.platform.database.tables import FLAG, ID, SLOT, TEXT
 from hansa.services.products.tables import VARIANT_AVAILABILITY, VARIANTS
 
-_SAID = rows_parameter("rows", slot=SLOT, sku=TEXT, location=TEXT, is_available=FLAG, version=COUNT)
 _ASKED = rows_parameter("rows", slot=SLOT, sku=TEXT)
 _SHOWN = rows_parameter("rows", slot=SLOT, product_id=ID, sku=TEXT, is_available=FLAG)
 
-_HEARING = insert(VARIANT_AVAILABILITY).from_select(list(VARIANT_AVAILABILITY.c.keys()), select(*_SAID.c).where(true()))
+_HEARING = insert_rows(VARIANT_AVAILABILITY)
 HEAR = Statement(
     _HEARING.on_conflict_do_update(
         index_elements=["slot", "sku", "location"],

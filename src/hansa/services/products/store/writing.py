@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Table, and_, bindparam, delete, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.types import TypeEngine
 
 from hansa.kernel.ids import slot_of, slot_of_value
 from hansa.platform.database.port import Database, Transaction
+from hansa.platform.database.rows import insert_rows
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import ID, SLOT, TEXT
 from hansa.services.products.tables import (
@@ -24,20 +24,9 @@ from hansa.services.products.tables import (
 )
 
 
-def _rows_of(table: Table) -> Any:
-    """A set of rows for a table, with all its columns in their order."""
-    columns: dict[str, TypeEngine[Any]] = {column.name: column.type for column in table.c}
-    return rows_parameter("rows", **columns)
-
-
-def _adding(table: Table) -> Any:
-    rows = _rows_of(table)
-    return insert(table).from_select(list(table.c.keys()), select(*rows.c).where(true()))
-
-
 def _putting(table: Table, *, keeping: Collection[str] = ()) -> Statement:
     """Insert rows, or replace those with the same key, but for the columns to keep."""
-    adding = _adding(table)
+    adding = insert_rows(table)
     replaced = [column.name for column in table.c if not column.primary_key and column.name not in keeping]
     return Statement(
         adding.on_conflict_do_update(
@@ -66,7 +55,7 @@ LOCK_PRODUCT = Statement(
     .where(PRODUCTS.c.slot == bindparam("slot", type_=SLOT), PRODUCTS.c.product_id == bindparam("product_id", type_=ID))
     .with_for_update()
 )
-CLAIM_SLUGS = Statement(_adding(SLUGS).on_conflict_do_nothing().returning(SLUGS.c.slug))
+CLAIM_SLUGS = Statement(insert_rows(SLUGS).on_conflict_do_nothing().returning(SLUGS.c.slug))
 RELEASE_SLUGS = Statement(
     delete(SLUGS).where(tuple_(SLUGS.c.slot, SLUGS.c.slug).in_(select(_SLUGS.c.slot, _SLUGS.c.slug)))
 )
@@ -88,9 +77,9 @@ OWN_SKUS = Statement(
 PUT_PRODUCTS = _putting(PRODUCTS, keeping=("made_at",))
 PUT_TEXTS = _putting(PRODUCT_TEXTS)
 PUT_VARIANTS = _putting(VARIANTS, keeping=("is_available", "availability_version"))
-ADD_PRICES = Statement(_adding(PRICES))
-ADD_CATEGORIES = Statement(_adding(CATEGORIES).on_conflict_do_nothing())
-ADD_LISTINGS = Statement(_adding(LISTINGS).on_conflict_do_nothing())
+ADD_PRICES = Statement(insert_rows(PRICES))
+ADD_CATEGORIES = Statement(insert_rows(CATEGORIES).on_conflict_do_nothing())
+ADD_LISTINGS = Statement(insert_rows(LISTINGS).on_conflict_do_nothing())
 DROP_LISTINGS = Statement(
     delete(LISTINGS).where(
         tuple_(LISTINGS.c.slot, LISTINGS.c.product_id, LISTINGS.c.path).in_(

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Generic, TypeVar
 
-from hansa.kernel.errors import CommandInFlight
+from hansa.kernel.errors import CommandInFlight, Fault
 
 T = TypeVar("T")
 
@@ -19,7 +19,8 @@ class Flights(Generic[T]):
     async def share(self, name: str, act: Callable[[], Awaitable[T]], *, patience_s: float | None = None) -> T:
         """What the act of this name answers or raises, begun now unless it is under way.
 
-        Raises CommandInFlight when the caller's patience ends first; the act goes on.
+        Raises CommandInFlight when the caller's patience ends first; the act goes on. Raises Fault when the act is
+        broken off by `close`.
         """
         task = self._tasks.get(name)
         if task is None:
@@ -30,13 +31,23 @@ class Flights(Generic[T]):
         done, _ = await asyncio.wait([task], timeout=patience_s)
         if not done:
             raise CommandInFlight()
+        if task.cancelled():
+            raise Fault(f"{name} was broken off")
         return task.result()
+
+    async def close(self) -> None:
+        """Break off what is under way, as if the process had died; return once it has ended."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()  # of one that had not begun yet nothing else does
 
     async def _run(self, name: str, act: Callable[[], Awaitable[T]]) -> T:
         try:
             return await act()
         finally:
-            del self._tasks[name]
+            self._tasks.pop(name, None)
 
 
 def _note(task: asyncio.Task[T]) -> None:

@@ -1,4 +1,4 @@
-"""Statements that take whole rows of a table as one set."""
+"""Whole rows of a table as one set parameter, and inserting them."""
 
 from typing import Any
 
@@ -6,24 +6,20 @@ from sqlalchemy import Table, select, true
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.sql.selectable import TableValuedAlias
 
-from hansa.platform.database.statement import Statement, rows_parameter
+from hansa.platform.database.statement import rows_parameter
 
 
-def set_of(table: Table) -> TableValuedAlias:
+def rows_of(table: Table) -> TableValuedAlias:
     """A set parameter named `rows` with the columns of a table, in their order."""
     return rows_parameter("rows", **{column.name: column.type for column in table.columns})
 
 
-def insert_set(table: Table) -> Insert:
-    """Insert the set parameter `rows` into a table."""
-    rows = set_of(table)
+def insert_rows(table: Table) -> Insert:
+    """Insert the set parameter `rows` into a table; what becomes of conflicts may be added."""
+    rows = rows_of(table)
     return insert(table).from_select(list(table.c.keys()), select(*rows.c).where(true()))
 
 
-def adding(table: Table) -> Statement:
-    return Statement(insert_set(table))
-
-
 def row_of(table: Table, /, **values: Any) -> tuple[Any, ...]:
-    """A row for `rows`, from values by name. Raises KeyError if one is missing."""
+    """A row for `rows`, from values by name; those without a column are left out. Raises KeyError if one is missing."""
     return tuple(values[name] for name in table.c.keys())

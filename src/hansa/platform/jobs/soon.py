@@ -1,0 +1,65 @@
+"""Work that a service has done at once, without anybody waiting for it: what a job does by the clock anyway."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class Soon:
+    """Runs an act when it is kicked, at most `most` times at once.
+
+    A kick that finds no room is not lost: the act runs once more as soon as one of its runs has ended, so that whatever
+    was written down before the kick is seen. An act that fails is logged; its regular job tries again.
+    """
+
+    def __init__(self, act: Callable[[], Awaitable[None]], *, name: str, most: int = 1) -> None:
+        self._act = act
+        self._name = name
+        self._most = most
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_owed = False
+        self._is_closed = False
+
+    async def kick(self) -> None:
+        """Have the act done; returns at once. A coroutine, so that it can stand where messages are followed up."""
+        if self._is_closed:
+            return
+        if len(self._running) >= self._most:
+            self._is_owed = True
+            return
+        # A context of its own: nobody's deadline or correlation applies to it.
+        task = asyncio.get_running_loop().create_task(self._run(), name=self._name, context=Context())
+        self._running.add(task)
+
+    async def quiet(self) -> None:
+        """Wait until nothing runs and nothing is owed: for tests and orderly stops."""
+        while self._running:
+            await asyncio.gather(*self._running)
+
+    async def close(self) -> None:
+        """Break off what runs, and run nothing any more: the job after the next start does it."""
+        self._is_closed = True
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                self._is_owed = False
+                await self._attempt()
+                if not self._is_owed:
+                    return
+        finally:
+            self._running.discard(asyncio.current_task())
+
+    async def _attempt(self) -> None:
+        try:
+            await self._act()
+        except Exception:
+            log.warning("not done; the next regular attempt comes soon", what=self._name, exc_info=True)

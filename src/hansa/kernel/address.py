@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")]
+Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$(?!\n)")]
 """ISO 3166-1 alpha-2."""
 _LABEL = r"[^@\s\x00-\x1f<>,;]+"
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254, pattern=rf"^{_LABEL}@{_LABEL}\.{_LABEL}$(?!\n)")]

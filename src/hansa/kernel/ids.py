@@ -18,7 +18,7 @@ SEQUENCES = 1024
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 LARGEST = 2**63 - 1
 
-Id = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,18}$")]
+Id = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,18}$(?!\n)")]
 """A decimal 64-bit identifier, as a string."""
 
 _MILLISECOND = timedelta(milliseconds=1)

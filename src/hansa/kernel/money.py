@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
 Minor = Annotated[int, msgspec.Meta(ge=-(10**15), le=10**15)]
 
 MILLIONTHS = 1_000_000

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hansa.services.products import rules
-from hansa.services.products.contract import PriceDraft, ProductPatch, Text
+from hansa.services.products.contract import ImageDraft, PriceDraft, ProductPatch, Text
 from tests.services.products.drafts import hat, usd, variant, whole_hat
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -139,3 +139,22 @@ def test_some_language_is_always_found_and_the_exact_one_first(texts: dict[str, 
     found = rules.in_language(texts, wanted)
     best = next((texts[locale] for locale in ("de-AT", "de", "en") if locale in texts), texts[min(texts)])
     assert found == best
+
+
+@pytest.mark.parametrize(
+    ("url", "is_good"),
+    [
+        ("https://shop.example/hat.jpg", True),
+        ("/media/hat.webp", True),
+        ("javascript:alert(1)", False),
+        ("data:image/png;base64,AAAA", False),
+        ("https://shop.example/a b.jpg", False),
+        ("https://shop.example/\n", False),
+    ],
+)
+def test_a_picture_is_at_an_address_and_not_something_to_run(url: str, is_good: bool) -> None:
+    if is_good:
+        msgspec.convert({"url": url}, ImageDraft)
+    else:
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"url": url}, ImageDraft)

@@ -10,8 +10,8 @@ from hansa.kernel.contract import Key, command, query
 from hansa.kernel.errors import BusinessError, Kind
 from hansa.kernel.ids import Id
 
-Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Location = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+Location = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 OnHand = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 LARGEST_SET = 200

@@ -10,7 +10,7 @@ from hansa.kernel.errors import BusinessError, Kind
 from hansa.kernel.ids import Id
 from hansa.kernel.money import Money
 
-Provider = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_]*$")]
+Provider = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_]*$(?!\n)")]
 Token = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 State = Literal["pending", "authorized", "captured", "failed", "voided"]
 RefundState = Literal["pending", "refunded", "failed"]

@@ -12,12 +12,14 @@ from hansa.kernel.ids import Id
 from hansa.kernel.money import Currency, Money
 from hansa.kernel.page import CursorInvalid, Limit, Page
 
-Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/#-]*$")]
-Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-Locale = Annotated[str, msgspec.Meta(max_length=35, pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/#-]*$(?!\n)")]
+Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)")]
+Locale = Annotated[str, msgspec.Meta(max_length=35, pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$(?!\n)")]
 ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Grams = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
 Millimetres = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+ImageUrl = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^(https?://|/)[^\s<>\"'\\]+$(?!\n)")]
+"""An address on the web or of this shop; nothing that a browser would run."""
 AttributeValue = (
     Annotated[str, msgspec.Meta(max_length=2000)]
     | bool
@@ -175,7 +177,7 @@ class CategoryDraft(msgspec.Struct, frozen=True, kw_only=True):
 class ImageDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A picture with its alternative text in some languages."""
 
-    url: Annotated[str, msgspec.Meta(max_length=500)]
+    url: ImageUrl
     alt: dict[Locale, Annotated[str, msgspec.Meta(max_length=500)]] = {}
 
 

@@ -21,7 +21,7 @@ class Rate(DatedRow, frozen=True, kw_only=True):
     """
 
     currency: Currency
-    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$(?!\n)")]
     method: Method
     name_en: Text
     name_zh: Text

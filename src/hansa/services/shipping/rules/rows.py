@@ -10,7 +10,7 @@ import msgspec
 EVERYWHERE = "*"
 """Stands for every country that has no rows of its own."""
 
-Place = Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{2}|\*)$")]
+Place = Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{2}|\*)$(?!\n)")]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 T = TypeVar("T", bound=msgspec.Struct)

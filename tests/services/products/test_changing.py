@@ -167,5 +167,9 @@ async def test_whoever_changes_something_leaves_a_row_and_an_event(shop: Shop):
         (record.id, 2, slot_of(record.id)),
     ]
     assert msgspec.json.decode(events[1].body, type=ProductPut) == ProductPut(
-        product_id=record.id, slug="felt-hat", skus=("FELT-HAT-M",), is_active=False
+        product_id=record.id,
+        slug="felt-hat",
+        skus=("FELT-HAT-M",),
+        is_active=False,
+        record=await shop.products.record(product_id=record.id),
     )

@@ -10,7 +10,7 @@ from hansa.kernel.contract import Key, command, query
 from hansa.kernel.errors import BusinessError, Kind
 from hansa.kernel.ids import Id
 from hansa.kernel.money import Currency, Money
-from hansa.kernel.page import CursorInvalid, Limit, Page
+from hansa.kernel.page import LARGEST_PAGE, CursorInvalid, Limit, Page
 
 Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/#-]*$(?!\n)")]
 Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)")]
@@ -213,12 +213,22 @@ class ProductPatch(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["active", "archived"] | msgspec.UnsetType = msgspec.UNSET
 
 
+class Availability(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a variant can be had; `version` counts how often that has changed, so that the newest word wins."""
+
+    is_available: bool
+    version: int
+
+
 class ProductRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole product in all languages and currencies, for staff; `version` is its ETag."""
+    """A whole product in all languages and currencies, for staff and read models; `version` is its ETag."""
 
     id: Id
     version: int
     draft: ProductDraft
+    availability: dict[str, Availability] = {}
+    """By sku, of the variants on sale."""
+    created_at: datetime
     updated_at: datetime
 
 
@@ -270,6 +280,11 @@ class Products(Protocol):
     @query(errors=(NoSuchProduct,))
     async def record(self, *, product_id: str) -> ProductRecord:
         """A whole product, for staff."""
+        ...
+
+    @query(errors=(CursorInvalid,))
+    async def records(self, *, limit: Limit = LARGEST_PAGE, cursor: str | None = None) -> Page[ProductRecord]:
+        """All products, archived ones too, in the order of slot and id: for exports, and to build read models anew."""
         ...
 
     @command(errors=(SlugTaken, SkuTaken, DraftInvalid))

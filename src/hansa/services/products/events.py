@@ -4,10 +4,14 @@ from typing import ClassVar
 
 from hansa.kernel.event import Event
 from hansa.kernel.ids import Id
+from hansa.services.products.contract import ProductRecord
 
 
 class ProductPut(Event, frozen=True, kw_only=True):
-    """A product was made, changed or archived; `version` of the envelope is the product's."""
+    """A product was made, changed or archived; `version` of the envelope is the product's.
+
+    `record` is all of it, so that read models need not ask.
+    """
 
     type: ClassVar[str] = "products.product_put.v1"
 
@@ -15,6 +19,7 @@ class ProductPut(Event, frozen=True, kw_only=True):
     slug: str
     skus: tuple[str, ...]
     is_active: bool
+    record: ProductRecord
 
 
 class VariantAvailabilityChanged(Event, frozen=True, kw_only=True):

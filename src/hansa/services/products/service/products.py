@@ -6,9 +6,9 @@ from typing import Annotated
 import msgspec
 
 from hansa.kernel.channel import MAIN
-from hansa.kernel.clock import Clock, from_micros, to_micros
-from hansa.kernel.ids import LARGEST, Ids, is_id, slot_of, slot_of_value
-from hansa.kernel.page import Page, read_cursor, write_cursor
+from hansa.kernel.clock import Clock, to_micros
+from hansa.kernel.ids import LARGEST, SLOTS, Ids, is_id, slot_of, slot_of_value
+from hansa.kernel.page import LARGEST_PAGE, Page, read_cursor, write_cursor
 from hansa.platform.database.idempotency import claim, decode, digest, keep
 from hansa.platform.database.port import Database, Reader, Transaction
 from hansa.platform.security import audit
@@ -32,8 +32,11 @@ from hansa.services.products.events import VariantAvailabilityChanged
 from hansa.services.products.service import putting
 from hansa.services.products.service.showing import shown_categories, shown_offer, shown_product
 from hansa.services.products.store import availability, records, showing, writing
+from hansa.services.products.store.records import KeptProduct
 
 _CURSOR = "products"
+_RECORDS_CURSOR = "product-records"
+_Slot = Annotated[int, msgspec.Meta(ge=0, lt=SLOTS)]
 _Position = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
 
 
@@ -122,6 +125,20 @@ class ProductsService:
             raise NoSuchProduct(product=product_id)
         return found
 
+    async def records(self, *, limit: int = LARGEST_PAGE, cursor: str | None = None) -> Page[ProductRecord]:
+        position = read_cursor(_RECORDS_CURSOR, cursor, _Slot, _Position)
+        slot, product_id = position if position else (-1, 0)
+        async with self._database.read() as reader:
+            found = await records.page(reader, after=(slot, product_id), limit=limit + 1)
+            shown = found[:limit]
+            kept = await records.whole(reader, product_ids=shown, now=self._now())
+        return Page(
+            items=tuple(putting.record_of(kept[product_id], now=self._clock.now()) for product_id in shown),
+            next_cursor=write_cursor(_RECORDS_CURSOR, slot_of(shown[-1]), int(shown[-1]))
+            if len(found) > limit
+            else None,
+        )
+
     async def create(self, *, key: str, draft: ProductDraft, actor: str) -> ProductRecord:
         hash_of_draft = _sound(draft)
         request = digest("create", hash_of_draft, actor)
@@ -153,7 +170,7 @@ class ProductsService:
             if version is not None and version != current:
                 raise ProductChanged(version=current)
             before = (await records.whole(tx, product_ids=[product_id], now=self._now()))[product_id]
-            draft = rules.patched(self._stated(before), patch)
+            draft = rules.patched(putting.stated(before, now=self._clock.now()), patch)
             _sound(draft)
             if await self._put_one(tx, product_id=product_id, draft=draft, before=before):
                 detail = {"version": current + 1, "patch": msgspec.to_builtins(patch)}
@@ -202,7 +219,7 @@ class ProductsService:
             )
 
     async def _put_one(
-        self, tx: Transaction, *, product_id: str, draft: ProductDraft, before: records.KeptProduct | None
+        self, tx: Transaction, *, product_id: str, draft: ProductDraft, before: KeptProduct | None
     ) -> bool:
         """Write one product whose slug or row is held; False if the draft says nothing new. Raises SkuTaken."""
         owners = await writing.lock_skus(tx, skus=[variant.sku for variant in draft.variants])
@@ -225,22 +242,7 @@ class ProductsService:
         found = (await records.whole(reader, product_ids=[product_id], now=self._now())).get(product_id)
         if found is None:
             return None
-        return ProductRecord(
-            id=product_id,
-            version=found.version,
-            draft=self._stated(found),
-            updated_at=from_micros(found.updated_at),
-        )
-
-    def _stated(self, kept: records.KeptProduct) -> ProductDraft:
-        """A kept product as the draft that would make it."""
-        variants = tuple(
-            msgspec.structs.replace(
-                variant, prices=rules.prices_to_state(kept.prices.get(variant.sku, ()), now=self._clock.now())
-            )
-            for variant in kept.draft.variants
-        )
-        return msgspec.structs.replace(kept.draft, variants=variants)
+        return putting.record_of(found, now=self._clock.now())
 
     async def _note(
         self, tx: Transaction, *, product_id: str, actor: str, action: str, detail: dict[str, object]

@@ -8,11 +8,19 @@ from typing import Any
 import msgspec
 
 from hansa.kernel.channel import SHOP
-from hansa.kernel.clock import to_micros
+from hansa.kernel.clock import from_micros, to_micros
 from hansa.kernel.ids import Ids, slot_of, slot_of_value
 from hansa.platform.database.port import Database, Transaction
 from hansa.services.products import rules
-from hansa.services.products.contract import DraftInvalid, PriceDraft, ProductDraft, PutReport, SkuTaken, VariantDraft
+from hansa.services.products.contract import (
+    DraftInvalid,
+    PriceDraft,
+    ProductDraft,
+    ProductRecord,
+    PutReport,
+    SkuTaken,
+    VariantDraft,
+)
 from hansa.services.products.events import ProductPut
 from hansa.services.products.store import availability, records, writing
 from hansa.services.products.store.records import KeptProduct
@@ -141,6 +149,7 @@ async def write(tx: Transaction, changes: Sequence[Change], *, owners: Mapping[s
     available = await availability.available(tx, skus=free) if free else {}
     await writing.own_skus(tx, owners=free)
     await writing.write(tx, _rows(changes, available=available, now=to_micros(now)))
+    kept = await records.whole(tx, product_ids=[change.product_id for change in changes], now=to_micros(now))
     for change in changes:
         tx.emit(
             ProductPut(
@@ -148,11 +157,33 @@ async def write(tx: Transaction, changes: Sequence[Change], *, owners: Mapping[s
                 slug=change.draft.slug,
                 skus=tuple(variant.sku for variant in change.draft.variants),
                 is_active=change.draft.status == "active",
+                record=record_of(kept[change.product_id], now=now),
             ),
             slot=change.slot,
             aggregate=change.product_id,
             version=change.version,
         )
+
+
+def record_of(kept: KeptProduct, *, now: datetime) -> ProductRecord:
+    """A kept product with the draft that would make it."""
+    return ProductRecord(
+        id=kept.product_id,
+        version=kept.version,
+        draft=stated(kept, now=now),
+        availability=kept.availability,
+        created_at=from_micros(kept.made_at),
+        updated_at=from_micros(kept.updated_at),
+    )
+
+
+def stated(kept: KeptProduct, *, now: datetime) -> ProductDraft:
+    """A kept product as the draft that would make it."""
+    variants = tuple(
+        msgspec.structs.replace(variant, prices=rules.prices_to_state(kept.prices.get(variant.sku, ()), now=now))
+        for variant in kept.draft.variants
+    )
+    return msgspec.structs.replace(kept.draft, variants=variants)
 
 
 def _rows(changes: Sequence[Change], *, available: Mapping[str, bool], now: int) -> writing.Written:

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import and_, bindparam, func, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select, tuple_
 
 from hansa.kernel.clock import from_micros
 from hansa.kernel.ids import slot_of, slot_of_value
 from hansa.platform.database.port import Reader, Row
 from hansa.platform.database.statement import Statement, rows_parameter
-from hansa.platform.database.tables import ID, MOMENT, SLOT, TEXT
+from hansa.platform.database.tables import COUNT, ID, MOMENT, SLOT, TEXT
 from hansa.services.products.contract import (
     AttributeValue,
+    Availability,
     CategoryDraft,
     ImageDraft,
     PriceDraft,
@@ -75,6 +76,16 @@ CATEGORY_NAMES = Statement(
     )
 )
 
+PAGE = Statement(
+    select(PRODUCTS.c.slot, PRODUCTS.c.product_id)
+    .where(
+        tuple_(PRODUCTS.c.slot, PRODUCTS.c.product_id)
+        > tuple_(bindparam("slot", type_=SLOT), bindparam("product_id", type_=ID))
+    )
+    .order_by(PRODUCTS.c.slot, PRODUCTS.c.product_id)
+    .limit(bindparam("limit", type_=COUNT))
+)
+
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, AttributeValue])
 _IMAGES = msgspec.json.Decoder(tuple[ImageDraft, ...])
 _NAMES = msgspec.json.Decoder(dict[str, str])
@@ -108,6 +119,8 @@ class KeptProduct:
     """By sku, those that have not ended, in the order in which they win: by beginning, then by age of the row."""
     retired: frozenset[str]
     """The skus that are off sale."""
+    availability: dict[str, Availability]
+    """Of those on sale."""
 
 
 async def whole(reader: Reader, *, product_ids: Sequence[str], now: int) -> dict[str, KeptProduct]:
@@ -128,6 +141,12 @@ async def whole(reader: Reader, *, product_ids: Sequence[str], now: int) -> dict
         )
         for row in products
     }
+
+
+async def page(reader: Reader, *, after: tuple[int, int], limit: int) -> list[str]:
+    """The ids of the next products after a slot and id, in that order."""
+    rows = await reader.all(PAGE, slot=after[0], product_id=after[1], limit=limit)
+    return [str(row["product_id"]) for row in rows]
 
 
 def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
@@ -184,6 +203,13 @@ def _kept(
         draft=draft,
         prices={sku: tuple(found) for sku, found in by_sku.items()},
         retired=frozenset(variant["sku"] for variant in variants if variant["is_retired"]),
+        availability={
+            variant["sku"]: Availability(
+                is_available=bool(variant["is_available"]), version=variant["availability_version"]
+            )
+            for variant in variants
+            if not variant["is_retired"]
+        },
     )
 
 

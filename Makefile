@@ -43,6 +43,11 @@ format: .venv/.dev ## put the source into shape
 	.venv/bin/ruff check --fix-only --quiet .
 	.venv/bin/ruff format .
 
+.PHONY: docs
+docs: .venv/.runtime ## write docs/configuration.md anew, from the settings
+	@env -u HANSA_CONFIG .venv/bin/hansa settings > docs/configuration.md.new
+	@mv docs/configuration.md.new docs/configuration.md
+
 .PHONY: lock
 lock: ## lock the requirements anew [ARGS=--upgrade]
 	@PYTHON="$(PYTHON)" requirements/lock $(ARGS)

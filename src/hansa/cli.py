@@ -6,8 +6,8 @@ import os
 import secrets
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ from typing import Any
 import aiohttp
 import msgspec
 import uvloop
+from tqdm import tqdm
 
 from hansa import demo
-from hansa.compose import STORED, Shop, compose, migrate_all
+from hansa.compose import MAINTENANCE_NOTE, STORED, Shop, compose, migrate_all
+from hansa.demo.banners import announce
 from hansa.imports import NotImportable, import_products
+from hansa.imports.exporting import export_orders, export_products
 from hansa.imports.report import report_beside
 from hansa.kernel.address import Email
 from hansa.kernel.errors import Fault, StorageFull
@@ -28,15 +31,20 @@ from hansa.platform.leases.folder import FolderOwned, OwnedFolder, Owner, find_o
 from hansa.platform.rpc.remote import create_rpc_app, remote
 from hansa.platform.security.sealing import MasterKeyInvalid
 from hansa.platform.telemetry import logs
+from hansa.services.home.contract import Home
 from hansa.services.inventory.contract import Inventory
+from hansa.services.orders.contract import Orders
 from hansa.services.products.contract import Products
+from hansa.services.search.contract import Search
 from hansa.services.users.contract import PasswordUnfit, Users
 from hansa.settings import Settings, SettingsInvalid, read_settings
+from hansa.settings_reference import reference
 
 STAFF_EMAIL = "staff@example.com"
 DEMO_NOTE = "demo.json"
 OWNER_LOOKS = 20
 OWNER_LOOK_S = 0.25
+REBUILD_LOOK_S = 0.2
 
 
 class DemoNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +93,23 @@ def _parser() -> argparse.ArgumentParser:
     products.add_argument("--report", type=Path, default=None, help="where bad rows are reported (CSV)")
     products.add_argument("--stock", type=int, default=100, help="pieces per sku for Icecat, which has no stock")
     products.set_defaults(act=_import_products)
+    exports = commands.add_parser("export", help="export data, also while the shop is serving")
+    kinds = exports.add_subparsers(required=True, metavar="KIND")
+    for kind, words in (("products", "products as they are imported"), ("orders", "orders without personal data")):
+        export = kinds.add_parser(kind, help=f"{words}, as CSV or JSON Lines (see docs/import.md)")
+        export.add_argument("file", type=Path, help="its name ends in .csv or .jsonl")
+        export.set_defaults(act=_export, kind=kind, with_stock=True)
+        if kind == "products":
+            export.add_argument("--no-stock", dest="with_stock", action="store_false", help="leave the pieces out")
+    maintenance = commands.add_parser("maintenance", help="let the pages say that the shop is closed for a moment")
+    maintenance.add_argument("state", choices=("on", "off"))
+    maintenance.set_defaults(act=_maintenance)
+    search = commands.add_parser("search", help="keep the search index")
+    acts = search.add_subparsers(required=True, metavar="ACT")
+    rebuild = acts.add_parser("rebuild", help="build the index anew from all products, also while the shop is serving")
+    rebuild.set_defaults(act=_rebuild_search)
+    listing = commands.add_parser("settings", help="print what can be set, as Markdown (docs/configuration.md)")
+    listing.set_defaults(act=_settings)
     migration = commands.add_parser("migration", help="write the next migration of a service (for developers)")
     migration.add_argument("service")
     migration.add_argument("words", help="what it does, such as `add gift wrap`")
@@ -125,12 +150,23 @@ async def _owned_shop(settings: Settings) -> AsyncIterator[tuple[Shop, OwnedFold
 
 
 async def _demo(settings: Settings, options: argparse.Namespace) -> int:
+    settings = _dressed(settings)
     told = told_to_stop()
     check_free(settings.host, settings.port)
     _say("Hansa is setting up its databases …" if not settings.folder.exists() else "Hansa is starting …")
     async with _owned_shop(settings) as (shop, owned):
         await _prepare_demo(shop)
         return await _serve_until(told, shop, owned)
+
+
+def _dressed(settings: Settings) -> Settings:
+    """The settings with the demo shop's name and words where the merchant has set none."""
+    own = Settings()
+    if settings.shop_name == own.shop_name:
+        settings = msgspec.structs.replace(settings, shop_name=demo.NAME)
+    if settings.shop_texts == own.shop_texts:
+        settings = msgspec.structs.replace(settings, shop_texts=str(demo.TEXTS))
+    return settings
 
 
 async def _serve(settings: Settings, options: argparse.Namespace) -> int:
@@ -147,7 +183,8 @@ async def _prepare_demo(shop: Shop) -> None:
     note_file = shop.settings.folder / DEMO_NOTE
     note = msgspec.json.decode(note_file.read_bytes(), type=DemoNote) if note_file.exists() else None
     if note is None or not note.catalogue:
-        await demo.load(products=shop.client(Products), inventory=shop.client(Inventory))
+        await demo.load(products=shop.client(Products), inventory=shop.client(Inventory), files=shop.files)
+        await announce(home=shop.client(Home))
         await shop.settle()  # so that the first page shows what is in stock
     email = shop.settings.staff_email or (note.staff_email if note else STAFF_EMAIL)
     password = shop.settings.staff_password
@@ -206,19 +243,26 @@ async def _migrate(settings: Settings, options: argparse.Namespace) -> int:
 
 
 async def _import_products(settings: Settings, options: argparse.Namespace) -> int:
-    """Through the process that owns the data folder, or on the folder itself when nobody does."""
     if not options.file.is_file():
         raise Refusal(f"{options.file} is not a file")
-    try:
-        async with _owned_shop(settings) as (shop, _):
-            outcome = await _import(shop.client(Products), shop.client(Inventory), options)
+    async with _clients(settings) as client:
+        return await _import(client(Products), client(Inventory), options)
+
+
+@asynccontextmanager
+async def _clients(settings: Settings) -> AsyncIterator[Callable[[type], Any]]:
+    """Clients through the process that owns the data folder, or on the folder itself when nobody does."""
+    async with AsyncExitStack() as stack:
+        try:
+            shop, _ = await stack.enter_async_context(_owned_shop(settings))
+        except FolderOwned:
+            owner = await _reachable_owner(settings)
+            session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+            await stack.enter_async_context(session)
+            yield partial(remote, session=session, address=owner.address, token=owner.token)
+        else:
+            yield shop.client
             await shop.settle()
-    except FolderOwned:
-        owner = await _reachable_owner(settings)
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
-            far = partial(remote, session=session, address=owner.address, token=owner.token)
-            outcome = await _import(far(Products), far(Inventory), options)
-    return outcome
 
 
 async def _import(products: Products, inventory: Inventory, options: argparse.Namespace) -> int:
@@ -243,6 +287,43 @@ async def _import(products: Products, inventory: Inventory, options: argparse.Na
     return 0 if summary.rows > summary.refused or not summary.rows else 1
 
 
+async def _export(settings: Settings, options: argparse.Namespace) -> int:
+    suffix = options.file.suffix.lower()
+    if suffix not in (".csv", ".jsonl"):
+        raise Refusal(f"{options.file.name}: the name must end in .csv or .jsonl")
+    common: dict[str, Any] = {"file": options.file, "format": suffix[1:]}
+    async with _clients(settings) as client:
+        if options.kind == "products":
+            exported = await export_products(
+                products=client(Products), inventory=client(Inventory), with_stock=options.with_stock, **common
+            )
+        else:
+            exported = await export_orders(orders=client(Orders), **common)
+    _say(exported.text)
+    return 0
+
+
+async def _rebuild_search(settings: Settings, options: argparse.Namespace) -> int:
+    """Begin it, and watch it until it ends."""
+    async with _clients(settings) as client:
+        search = client(Search)
+        await search.rebuild(key=f"search rebuild {secrets.token_hex(8)}")
+        with tqdm(unit=" products", desc="search index", file=sys.stderr, disable=None) as bar:
+            while (building := await search.building()).is_running:
+                bar.total = building.total or None
+                bar.update(building.done - bar.n)
+                await asyncio.sleep(REBUILD_LOOK_S)
+    if building.failure:
+        return _complain(f"the search index was not rebuilt, the old one goes on: {building.failure}")
+    _say(f"The search index is rebuilt: {building.products:,} products can be found.")
+    return 0
+
+
+async def _settings(settings: Settings, options: argparse.Namespace) -> int:
+    print(reference(), end="")
+    return 0
+
+
 async def _reachable_owner(settings: Settings) -> Owner:
     """Who owns the folder, when it has just begun to serve and not yet said where."""
     for _ in range(OWNER_LOOKS):
@@ -250,6 +331,20 @@ async def _reachable_owner(settings: Settings) -> Owner:
             return owner
         await asyncio.sleep(OWNER_LOOK_S)
     raise Refusal(f"{settings.folder} is in use by a Hansa process that cannot be reached; try again in a moment")
+
+
+async def _maintenance(settings: Settings, options: argparse.Namespace) -> int:
+    """A note in the data folder, which a serving process looks at with every page."""
+    note = settings.folder / MAINTENANCE_NOTE
+    if options.state == "off":
+        note.unlink(missing_ok=True)
+        _say("The pages are open.")
+        return 0
+    if not settings.folder.is_dir():
+        raise Refusal(f"there is no shop in {settings.folder}")
+    note.touch()
+    _say("The pages say that the shop is closed for a moment; staff pages and the API go on.")
+    return 0
 
 
 async def _migration(settings: Settings, options: argparse.Namespace) -> int:

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import MetaData
 from starlette.types import ASGIApp
 
+from hansa import web
+from hansa.imports.transfers import FolderTransfers
 from hansa.kernel.clock import Clock, SystemClock
 from hansa.kernel.contract import methods_of
 from hansa.kernel.ids import Ids
@@ -19,14 +22,21 @@ from hansa.platform.database.migrations import check_version, migrate
 from hansa.platform.database.platform_tables import OUTBOX_AGE
 from hansa.platform.database.port import Database
 from hansa.platform.database.sqlite import SqliteDatabase
+from hansa.platform.files.folder import FolderFiles
+from hansa.platform.files.port import Files
+from hansa.platform.files.serving import media_routes
 from hansa.platform.http.app import Surroundings, create_app
+from hansa.platform.http.observing import observing
 from hansa.platform.jobs.periodic import Job, Jobs
+from hansa.platform.jobs.transfers import Transfers
 from hansa.platform.mail.folder import FolderMailer
 from hansa.platform.mail.port import Mailer
 from hansa.platform.mail.smtp import Security, SmtpMailer, SmtpSettings
 from hansa.platform.manifest import Manifest, Parts
 from hansa.platform.messaging.local import LocalBus, Mischief
 from hansa.platform.outbox.backlog import LOOK_EVERY_S, Backlog
+from hansa.platform.outbox.dead_letter_office import DeadLetterOffice
+from hansa.platform.outbox.dead_letters import DeadLetters
 from hansa.platform.outbox.inbox import Inbox, forget
 from hansa.platform.outbox.relay import Relay
 from hansa.platform.providers.payments import PaymentProvider
@@ -37,19 +47,42 @@ from hansa.platform.security.passwords import Passwords
 from hansa.platform.security.sealing import Keyring, derived_key, master_key
 from hansa.platform.telemetry.metrics import Gauges, RequestMetrics
 from hansa.services.carts.manifest import MANIFEST as CARTS
+from hansa.services.home.manifest import MANIFEST as HOME
+from hansa.services.inventory.contract import Inventory
 from hansa.services.inventory.manifest import MANIFEST as INVENTORY
 from hansa.services.notifications.manifest import MANIFEST as NOTIFICATIONS
+from hansa.services.orders.contract import Orders
 from hansa.services.orders.manifest import MANIFEST as ORDERS
 from hansa.services.payments.manifest import MANIFEST as PAYMENTS
+from hansa.services.products.contract import Products
 from hansa.services.products.manifest import MANIFEST as PRODUCTS
+from hansa.services.recommendations.manifest import MANIFEST as RECOMMENDATIONS
+from hansa.services.search.manifest import MANIFEST as SEARCH
 from hansa.services.shipping.manifest import MANIFEST as SHIPPING
 from hansa.services.users.contract import Users
 from hansa.services.users.manifest import MANIFEST as USERS
 from hansa.settings import Settings, SettingsInvalid
+from hansa.web.pages import not_found
+from hansa.web.site import Site
+from hansa.web.wording import Wording
 
-MANIFESTS: tuple[Manifest, ...] = (PRODUCTS, USERS, INVENTORY, SHIPPING, PAYMENTS, CARTS, ORDERS, NOTIFICATIONS)
+MANIFESTS: tuple[Manifest, ...] = (
+    PRODUCTS,
+    USERS,
+    INVENTORY,
+    SHIPPING,
+    PAYMENTS,
+    CARTS,
+    ORDERS,
+    NOTIFICATIONS,
+    HOME,
+    RECOMMENDATIONS,
+    SEARCH,
+)
 """In the order of dependence: whoever is asked stands before who asks."""
 FORGET_EVERY_S = 3600.0
+MAINTENANCE_NOTE = "maintenance"
+"""A file in the data folder: while it is there, the shop's pages say that it is closed for a moment."""
 Wire = Callable[[type, Any], Any]
 
 
@@ -80,11 +113,17 @@ class Shop:
     services: dict[str, Any] = field(default_factory=dict)
     clients: dict[type, Any] = field(default_factory=dict)
     relays: list[Relay] = field(default_factory=list)
+    inboxes: dict[tuple[str, str], Inbox] = field(default_factory=dict)
+    """By service and consumer."""
+    dead_letters: DeadLetters = field(init=False)
+    transfers: Transfers = field(init=False)
     jobs: Jobs
     jobs_of: dict[str, Sequence[Job]] = field(default_factory=dict)
     providers: Mapping[str, PaymentProvider]
+    files: Files
     metrics: RequestMetrics
     app: ASGIApp = field(init=False)
+    starting: list[Callable[[], None]] = field(default_factory=list)
     closing: list[Callable[[], Any]] = field(default_factory=list)
 
     def client(self, contract: type) -> Any:
@@ -96,6 +135,8 @@ class Shop:
             relay.start()
         for jobs in self.jobs_of.values():
             self.jobs.start(jobs)
+        for start in self.starting:
+            start()
 
     async def settle(self, *, rounds: int = 10) -> None:
         """Run every job and publish every event until nothing is left to publish: for tests and orderly stops."""
@@ -110,6 +151,7 @@ class Shop:
                 return
 
     async def close(self) -> None:
+        await self.transfers.close()
         await self.jobs.close()
         for relay in self.relays:
             await relay.close()
@@ -158,6 +200,7 @@ async def compose(
         databases=databases,
         jobs=Jobs(clock=clock, chance=chance),
         providers=_providers(settings, master, clock) if providers is None else providers,
+        files=FolderFiles(folder=settings.folder / "media"),
         metrics=RequestMetrics(clock=clock, registry=(registry := CollectorRegistry())),
     )
     keyring = Keyring(database=databases[KEYRING.name], master=master, clock=clock)
@@ -173,10 +216,26 @@ async def compose(
             keyring=keyring,
             passwords=passwords,
             mailer=mailer,
+            public_url=settings.public_address,
             clients={contract: shop.clients[contract] for contract in manifest.uses},
-            adapters={"payment_providers": shop.providers},
+            adapters={
+                "payment_providers": shop.providers,
+                "files": shop.files,
+                "search_folder": settings.folder / "search",
+            },
         )
         _add(shop, manifest, parts, wire, bus)
+    shop.dead_letters = DeadLetterOffice(databases=databases, inboxes=shop.inboxes, clock=clock, ids=ids)
+    transfers = FolderTransfers(
+        folder=settings.folder / "transfers",
+        products=shop.client(Products),
+        inventory=shop.client(Inventory),
+        orders=shop.client(Orders),
+        clock=clock,
+        ids=ids,
+    )
+    shop.transfers = transfers
+    shop.starting.append(transfers.start)
     _observe(shop, registry)
     shop.app = _app(shop)
     shop.closing += [passwords.close, bus.close, *(provider.close for provider in shop.providers.values())]
@@ -190,6 +249,7 @@ def _add(shop: Shop, manifest: Manifest, parts: Parts, wire: Wire, bus: LocalBus
         shop.clients[manifest.contract] = wire(manifest.contract, service)
     for consumer in manifest.consumers(service):
         inbox = Inbox(database=parts.database, consumer=consumer, clock=shop.clock)
+        shop.inboxes[manifest.name, consumer.name] = inbox
         bus.subscribe(consumer=consumer.name, type=consumer.hears.type, subscriber=inbox)
     shop.relays.append(Relay(database=parts.database, bus=bus, clock=shop.clock))
     tidy = Job(name=f"{manifest.name}.forget", every_s=FORGET_EVERY_S, run=lambda: forget(parts.database, shop.clock))
@@ -222,7 +282,27 @@ def _app(shop: Shop) -> ASGIApp:
         ready=ready,
         version=version("hansa"),
     )
-    return create_app(routes, around)
+    site = _site(shop)
+    observed = observing(metrics=shop.metrics, ids=shop.ids)
+    pages = [*media_routes(shop.files), *web.routes(site, observed)]
+    return create_app(routes, replace(around, pages=pages, lost=partial(not_found, site)))
+
+
+def _site(shop: Shop) -> Site:
+    settings = shop.settings
+    closed = settings.folder / MAINTENANCE_NOTE
+    return Site(
+        name=settings.shop_name,
+        public_url=settings.public_address,
+        channel=settings.channel,
+        clients=shop.clients,
+        clock=shop.clock,
+        ids=shop.ids,
+        is_closed=closed.exists,
+        picture_hosts=settings.picture_hosts,
+        tools={"dead_letters": shop.dead_letters, "transfers": shop.transfers},
+        wording=Wording(Path(settings.shop_texts) if settings.shop_texts else None),
+    )
 
 
 def _observe(shop: Shop, registry: CollectorRegistry) -> None:
@@ -235,6 +315,13 @@ def _observe(shop: Shop, registry: CollectorRegistry) -> None:
     )
     gauges.observe(
         "hansa_dead_letters", "Events that a consumer could not digest.", lambda: backlog.parked, label="service"
+    )
+    behaviour = shop.services[RECOMMENDATIONS.name]
+    gauges.observe(
+        "hansa_behaviour_events",
+        "Events of the beacon since the start, by what became of them.",
+        lambda: behaviour.counted,
+        label="outcome",
     )
     shop.jobs_of["backlog"] = [Job(name="backlog.look", every_s=LOOK_EVERY_S, run=backlog.look)]
 

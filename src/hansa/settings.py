@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,25 +26,53 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What can be set, and what it is when it is not."""
 
     host: str = "127.0.0.1"
-    """The address to listen on; only this machine by default."""
+    """The address to listen on. By default only this machine can reach the shop; `0.0.0.0` lets everybody."""
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8000
+    """The port to listen on."""
     data: Annotated[str, msgspec.Meta(min_length=1)] = "data"
-    """The folder that the shop owns: databases, keys, mails."""
+    """The folder that the shop owns: databases, the master key, pictures, transfers, mails. Only one process at a time
+    can have it. Back it up whole, while the shop is stopped: without the master key nothing personal can be read."""
     database: str = "sqlite:"
-    """`sqlite:` (files in the data folder) or `postgresql://user:password@host/name`."""
+    """`sqlite:` (files in the data folder) or `postgresql://user:password@host/name`, version 15 or later, by a user
+    who may create roles and schemas. The data folder is needed in either case."""
     mail: str = "folder:"
-    """`folder:` (files in the data folder) or `smtp://user:password@host:port`, `smtps://…`."""
+    """How mails go out: `folder:` writes them into the data folder, as files; `smtp://user:password@host:port` sends
+    them over STARTTLS (port 587 if none is named), `smtps://…` over TLS (465)."""
     mail_from: str = "Hansa <shop@example.com>"
+    """Whom mails are from."""
     staff_email: str = ""
+    """The e-mail address of a staff account that is there after the start, if the password is set too. The demo makes
+    one for `staff@example.com` by itself, and prints its password once."""
     staff_password: str = ""
+    """The password of that account, set anew at each start."""
     countries: tuple[Country, ...] = ()
     """Countries sold to (ISO 3166-1 alpha-2); empty means all that shipping has rates for."""
     currencies: Annotated[tuple[Currency, ...], msgspec.Meta(min_length=1)] = ("USD", "EUR", "CNY")
+    """Currencies sold in (ISO 4217); the first is the one of whoever asks for none. A product is for sale in those that
+    it has a price in."""
     locales: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("en", "zh")
+    """Languages of the shop (BCP 47); the first is the one of whoever asks for none that the shop has."""
     sandbox_payments: bool = True
-    """Whether the sandbox provider, which moves no real money, is offered."""
+    """Whether the sandbox provider, which moves no real money, is offered. Turn it off before you sell."""
+    public_url: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    """Where people reach the shop, as `https://shop.example.com`: links in mails and pages begin with it. Empty means
+    the address that it listens on."""
+    shop_name: Annotated[str, msgspec.Meta(min_length=1, max_length=60)] = "Hansa"
+    """What the shop is called on its pages."""
+    shop_texts: str = ""
+    """A folder of the shop's own texts, `<language>/*.toml`, which stand in for those of its pages."""
+    picture_hosts: tuple[Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]+(:[0-9]+)?$(?!\n)")], ...] = ()
+    """Other hosts from which pages may show pictures of products; none by default."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """What is logged: this and all that is graver. Logs go to standard error."""
     log_json: bool = True
+    """Whether a line of the log is a JSON object, for machines, or made for people."""
+
+    @property
+    def public_address(self) -> str:
+        """The beginning of every link to the shop, without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
 
     @property
     def folder(self) -> Path:
@@ -70,9 +99,27 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             is_list = isinstance(field.default, tuple)
             values[field.name] = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$.")
         name = place.rstrip("`").partition("[")[0]
         where = f"{name} (HANSA_{name.upper()})" if name else "the settings file"
         raise SettingsInvalid(f"{where} is wrong: {reason}") from None
+    if settings.public_url and not _is_origin(settings.public_url):
+        raise SettingsInvalid(
+            "public_url (HANSA_PUBLIC_URL) is wrong: give scheme, host and port only, as in https://shop.example.com"
+        )
+    return settings
+
+
+def _is_origin(url: str) -> bool:
+    """Whether it is an http or https address of a host and nothing on it; a slash at its end does no harm."""
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    is_plain = url.isascii() and url.isprintable() and " " not in url and not set(url) & set("\\\"'<>@?#")
+    return (
+        has_port and is_plain and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
+    )

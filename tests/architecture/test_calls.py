@@ -26,6 +26,9 @@ CALLS = {
     "carts": {"products", "shipping"},
     "orders": {"carts", "inventory", "payments", "shipping"},
     "notifications": set[str](),
+    "home": {"products"},
+    "recommendations": set[str](),
+    "search": {"products"},
 }
 """Who asks whom. Facts travel back as events; a new arrow here is a decision to be written down."""
 CONTRACTS = {

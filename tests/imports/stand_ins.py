@@ -1,4 +1,4 @@
-"""Stand-ins for the two services an import talks to: they keep in memory what they are given."""
+"""Stand-ins for the services that imports and exports talk to: they keep in memory what they are given."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -6,8 +6,19 @@ from typing import Any, cast
 import msgspec
 
 from hansa.kernel.errors import Fault
+from hansa.kernel.page import Page
 from hansa.services.inventory.contract import Inventory, Level, NoSuchStock, Stock
-from hansa.services.products.contract import Drafts, ProductDraft, Products, PutReport
+from hansa.services.orders.contract import Orders, OrderSummary
+from hansa.services.products.contract import (
+    Drafts,
+    ProductDraft,
+    ProductRecord,
+    Products,
+    PutReport,
+    Text,
+    VariantDraft,
+)
+from tests.clocks import START
 
 
 @dataclass
@@ -18,6 +29,7 @@ class Catalogue:
     refusing: dict[str, str] = field(default_factory=dict)
     answers: dict[str, PutReport] = field(default_factory=dict)
     sets: list[int] = field(default_factory=list)
+    actors: set[str] = field(default_factory=set)
     faults: int = 0
     lost: int = 0
 
@@ -26,6 +38,7 @@ class Catalogue:
         if self.faults:
             self.faults -= 1
             raise Fault("the connection was lost on the way there")
+        self.actors.add(actor)
         if key not in self.answers:
             self.sets.append(len(drafts))
             self.answers[key] = self._put(drafts)
@@ -45,6 +58,21 @@ class Catalogue:
             outcome[kind].append(draft.slug)
             self.drafts[draft.slug] = draft
         return PutReport(**{kind: tuple(slugs) for kind, slugs in outcome.items()}, refused=refused)
+
+    async def records(self, *, limit: int, cursor: str | None) -> Page[ProductRecord]:
+        start = int(cursor or 0)
+        drafts = list(self.drafts.values())
+        items = tuple(
+            ProductRecord(id=str(start + place + 1), version=1, draft=draft, created_at=START, updated_at=START)
+            for place, draft in enumerate(drafts[start : start + limit])
+        )
+        more = start + limit
+        return Page(items=items, next_cursor=str(more) if more < len(drafts) else None)
+
+    def fill(self, count: int) -> None:
+        for number in range(count):
+            text, variant = Text(name=f"Product {number}"), VariantDraft(sku=f"P-{number}")
+            self.drafts[f"p-{number}"] = ProductDraft(slug=f"p-{number}", texts={"en": text}, variants=(variant,))
 
     @property
     def client(self) -> Products:
@@ -76,6 +104,10 @@ class Warehouse:
         assert len(skus) <= 200
         return {sku: self.pieces.get(sku, 0) for sku in skus}
 
+    async def stocks(self, *, skus: tuple[str, ...]) -> tuple[Stock, ...]:
+        assert len(skus) <= 200
+        return tuple([await self.stock(sku=sku) for sku in skus if sku in self.pieces])
+
     async def stock(self, *, sku: str) -> Stock:
         if sku not in self.pieces:
             raise NoSuchStock(sku=sku)
@@ -85,3 +117,14 @@ class Warehouse:
     @property
     def client(self) -> Inventory:
         return cast(Inventory, self)
+
+
+class Counter:
+    """Where nothing has been ordered yet."""
+
+    async def list_for_staff(self, *, limit: int, cursor: str | None) -> Page[OrderSummary]:
+        return Page(items=())
+
+    @property
+    def client(self) -> Orders:
+        return cast(Orders, self)

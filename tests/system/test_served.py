@@ -8,7 +8,7 @@ import pytest
 from tests.served import Served, pause
 from tests.shops import STAFF, order_body
 
-BERET = "WOOL-BERET-BLAC-ONESIZE"
+CAP = "BAKER-BOY-CAP-BLAC-ONESIZE"
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def test_the_demo_has_clothes_in_two_languages_and_three_currencies_and_stock(se
         listed = served.get("/api/v1/products?limit=100")["items"]
         assert 24 <= len(listed) <= 60
         prices = {
-            currency: served.get(f"/api/v1/products/wool-beret?currency={currency}")["variants"][0]["price"]
+            currency: served.get(f"/api/v1/products/baker-boy-cap?currency={currency}")["variants"][0]["price"]
             for currency in ("USD", "EUR", "CNY")
         }
         assert {currency: price["currency"] for currency, price in prices.items()} == {c: c for c in prices}
         assert sum(variant["available"] for item in listed for variant in item["variants"]) > 100
-        status, order = served.post("/api/v1/orders", order_body(BERET))
+        status, order = served.post("/api/v1/orders", order_body(CAP))
         assert (status, order["status"]) == (201, "placed")
     finally:
         assert served.stop() == 0
@@ -36,8 +36,8 @@ def test_the_demo_has_clothes_in_two_languages_and_three_currencies_and_stock(se
 
 def test_a_second_start_keeps_everything_and_sets_up_nothing_again(served: Served) -> None:
     served.start()
-    before = served.get(f"/api/v1/admin/inventory/{BERET}", served.staff())
-    status, order = served.post("/api/v1/orders", order_body(BERET, quantity=2))
+    before = served.get(f"/api/v1/admin/inventory/{CAP}", served.staff())
+    status, order = served.post("/api/v1/orders", order_body(CAP, quantity=2))
     assert status == 201
     assert "Hansa is setting up" in served.said()
     assert served.stop() == 0
@@ -46,7 +46,7 @@ def test_a_second_start_keeps_everything_and_sets_up_nothing_again(served: Serve
     try:
         assert "Hansa is starting" in served.said()
         assert "setting up" not in served.said()
-        after = served.get(f"/api/v1/admin/inventory/{BERET}", served.staff())
+        after = served.get(f"/api/v1/admin/inventory/{CAP}", served.staff())
         assert (before["available"] - after["available"], after["sold"] - before["sold"]) == (2, 2)
         assert served.get(f"/api/v1/orders/{order['id']}")["number"] == order["number"]
     finally:

@@ -1,14 +1,19 @@
 """The columns a CSV file of products may have (docs/import.md), and how a cell of each is read."""
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from hansa.imports.cells import unguarded
 from hansa.kernel.money import decimals
 
 SEPARATOR = "/"
+ALT_SEPARATOR = "|"
+ESCAPE = "\\"
+"""Before a separator or another escape that belongs to a name."""
 DEFAULT_LOCALE = "en"
 
 _PRODUCT = ("slug", "status", "brand", "category", "image")
@@ -18,10 +23,13 @@ _LOCALE = "[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*"
 _PATTERNS = (
     re.compile(rf"(?P<kind>name|description|category|image_alt)_(?P<key>{_LOCALE})"),
     re.compile(r"(?P<kind>price|tax_included)_(?P<key>[A-Z]{3})"),
-    re.compile(r"(?P<kind>option|attribute):(?P<key>.+)", re.DOTALL),
+    re.compile(r"(?P<kind>option|attribute|attribute_number|attribute_yes_no):(?P<key>.+)", re.DOTALL),
 )
-_OF_PRODUCT = frozenset((*_PRODUCT, "name", "description", "image_alt", "attribute"))
+_OF_PRODUCT = frozenset(
+    (*_PRODUCT, "name", "description", "image_alt", "attribute", "attribute_number", "attribute_yes_no")
+)
 _WHOLE = re.compile(r"[0-9]{1,12}")
+_NUMBER = re.compile(r"-?[0-9]{1,400}(?P<part>(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,4})?)")
 _DECIMAL = re.compile(r"(?P<whole>[0-9]{1,12})(?:\.(?P<part>[0-9]{1,9}))?")
 _TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
 
@@ -65,7 +73,7 @@ def cells_of(columns: Sequence[Column | None], record: Sequence[str]) -> Cells:
         raise CellInvalid(f"the row has {len(record)} cells, the header {len(columns)}")
     cells = Cells({}, {})
     for column, text in zip(columns, record, strict=False):
-        if column is not None and (value := text.strip()):
+        if column is not None and (value := unguarded(text.strip())):
             (cells.product if column.is_of_product else cells.variant)[column] = value
     return cells
 
@@ -74,15 +82,19 @@ def product_facts(cells: dict[Column, str]) -> dict[str, Any]:
     """The values of a product without its variants, in the shape of a ProductDraft."""
     facts: dict[str, Any] = {"texts": {}, "attributes": {}}
     names: dict[str, str] = {}
-    alt: dict[str, str] = {}
+    alts: dict[str, list[str]] = {}
     for column, text in cells.items():
         match column.kind:
             case "name" | "description":
                 facts["texts"].setdefault(column.key, {})[column.kind] = text
             case "attribute":
                 facts["attributes"][column.key] = text
+            case "attribute_number":
+                facts["attributes"][column.key] = _number(column, text)
+            case "attribute_yes_no":
+                facts["attributes"][column.key] = _truth(column, text)
             case "image_alt":
-                alt[column.key] = text
+                alts[column.key] = split_path(text, separator=ALT_SEPARATOR)
             case "category" if column.key:
                 names[column.key] = text
             case "category" | "image":
@@ -92,7 +104,8 @@ def product_facts(cells: dict[Column, str]) -> dict[str, Any]:
     by_kind = {column.title: text for column, text in cells.items()}
     facts["category"] = _category(by_kind.get("category", ""), names)
     facts["images"] = [
-        {"url": url, "alt": {} if place else alt} for place, url in enumerate(by_kind.get("image", "").split())
+        {"url": url, "alt": {locale: said[place] for locale, said in alts.items() if any(said[place : place + 1])}}
+        for place, url in enumerate(by_kind.get("image", "").split())
     ]
     return facts
 
@@ -126,18 +139,44 @@ def variant_facts(cells: dict[Column, str]) -> tuple[dict[str, Any], int | None]
 
 def _category(path: str, names: dict[str, str]) -> list[dict[str, Any]]:
     slugs = [slug.strip() for slug in path.split(SEPARATOR)] if path else []
-    split = {locale: [name.strip() for name in text.split(SEPARATOR)] for locale, text in names.items()}
+    split = {locale: split_path(text) for locale, text in names.items()}
     for locale, parts in split.items():
         if len(parts) != len(slugs):
             raise CellInvalid(f"category_{locale} has {len(parts)} parts, category has {len(slugs)}")
     return [
         {
             "slug": slug,
-            "names": {locale: parts[level] for locale, parts in split.items()}
+            "names": {locale: parts[level] for locale, parts in split.items() if parts[level]}
             or {DEFAULT_LOCALE: slug.replace("-", " ").capitalize()},
         }
         for level, slug in enumerate(slugs)
     ]
+
+
+def split_path(text: str, *, separator: str = SEPARATOR) -> list[str]:
+    """The names along a path; an escape keeps the separator behind it in the name."""
+    names = [""]
+    characters = iter(text)
+    for character in characters:
+        if character == separator:
+            names.append("")
+        else:
+            names[-1] += next(characters, ESCAPE) if character == ESCAPE else character
+    return [name.strip() for name in names]
+
+
+def joined_path(names: Sequence[str], *, separator: str = SEPARATOR) -> str:
+    """The path of names, so that `split_path` gives them back."""
+    escaped = (name.replace(ESCAPE, ESCAPE * 2).replace(separator, ESCAPE + separator) for name in names)
+    return separator.join(escaped)
+
+
+def _number(column: Column, text: str) -> int | float:
+    match = _NUMBER.fullmatch(text)
+    number = None if match is None else float(text) if match["part"] else int(text)
+    if number is None or math.isinf(number):
+        raise CellInvalid(f"{column.title} must be a number, not {text[:40]!r}")
+    return number
 
 
 def _whole(column: Column, text: str) -> int:

@@ -13,6 +13,7 @@ from hansa.imports.rows import Refusal, Row, checked, refusal
 
 MOST_VARIANTS = 200
 DELIMITERS = (",", ";", "\t")
+_QUOTED = re.compile('"[^"]*"')
 _VARIANT_PLACE = re.compile(r"^variants\[(?P<index>[0-9]+)\]")
 _NO_NAME = "a product needs a name: there is no column such as name_en"
 
@@ -74,7 +75,7 @@ def read_csv(lines: Iterator[Line]) -> Iterator[Row | Refusal]:
     if header.fault:
         yield refusal(header.number, "", header.fault)
         return
-    delimiter = max(DELIMITERS, key=header.text.count)
+    delimiter = max(DELIMITERS, key=_QUOTED.sub("", header.text).count)
     try:
         titles = [title.strip() for title in next(csv.reader([header.text], delimiter=delimiter, strict=True))]
     except csv.Error as error:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, NoReturn, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 from tqdm import tqdm
@@ -45,8 +45,28 @@ _READERS: dict[str, Callable[[Iterator[Line]], Iterator[Row | Refusal]]] = {
 }
 
 
+class Gently(msgspec.Struct, frozen=True, kw_only=True):
+    """How an import goes about it where it shares a process with a shop that serves, and where strangers' files are
+    taken: pauses between smaller batches, and bounds (None: none) of bytes read, of variants taken (each is remembered)
+    and of lines in the report."""
+
+    batch: int = BATCH
+    pause_s: float = 0.0
+    most_bytes: int | None = None
+    most_variants: int | None = None
+    most_reported: int | None = None
+
+
 class NotImportable(Exception):
     """The file is none that can be imported; the text says why, for people."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an import is: bytes read (packed, if the file is gzipped), and what came of them."""
+
+    done: int
+    total: int
+    summary: "Summary"
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -92,6 +112,8 @@ async def import_products(
     stock: int = DEFAULT_STOCK,
     report: Path | None = None,
     show_progress: bool | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    gently: Gently | None = None,
     actor: str = ACTOR,
     clock: Clock | None = None,
 ) -> Summary:
@@ -100,18 +122,24 @@ async def import_products(
     May be broken off and started again at any time: only whole batches go in, and a product that is in the catalogue
     as the file says is not touched. A file sets the pieces of a sku once (see Inventory.set_many): again it does not
     undo sales, with other contents it is a new count. `stock` is for Icecat, which names none: the pieces of skus that
-    the inventory does not know yet. `show_progress` None shows a bar if stderr is a terminal.
+    the inventory does not know yet. `show_progress` None shows a bar if stderr is a terminal; `progress`
+    is told after each batch.
 
     Raises NotImportable, and Fault if a service gave no answer after several attempts.
     """
     reader = _reader(file, format)
-    with closing(_opened(file)) as source, closing(_report(report, file)) as refusals:
+    manner = gently or Gently()
+    with (
+        closing(_opened(file, manner.most_bytes)) as source,
+        closing(_report(report, file, manner.most_reported)) as refusals,
+    ):
         act = _Import(
             products=products,
             inventory=inventory,
             report=refusals,
             file_digest=await asyncio.to_thread(_digest_of, file),
             new_stock=stock if format == "icecat" else None,
+            pause_s=manner.pause_s,
             actor=actor,
             clock=clock or SystemClock(),
         )
@@ -123,21 +151,31 @@ async def import_products(
             file=sys.stderr,
             disable=None if show_progress is None else not show_progress,
         ) as bar:
-            return await act.run(_batches(Unique().only(reader(source.lines())), source), bar)
+            position = 0
+
+            def tell(batch: _Batch, summary: Summary) -> None:
+                nonlocal position
+                bar.update(batch.position - position)
+                position = batch.position
+                if progress is not None:
+                    progress(Progress(done=position, total=source.size, summary=summary))
+
+            items = Unique().only(_first(reader(source.lines()), manner.most_variants))
+            return await act.run(_batches(items, source, manner.batch), tell)
 
 
-def _opened(file: Path) -> Source:
+def _opened(file: Path, most_bytes: int | None) -> Source:
     try:
-        return Source(file)
+        return Source(file, most_bytes=most_bytes)
     except OSError as error:
         raise NotImportable(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _report(path: Path | None, file: Path) -> Report:
+def _report(path: Path | None, file: Path, most_lines: int | None) -> Report:
     if path is not None and path.exists() and path.samefile(file):
         raise NotImportable(f"{path} cannot be both what is imported and the report")
     try:
-        return Report(path)
+        return Report(path, most_lines=most_lines)
     except OSError as error:
         raise NotImportable(f"the report {path} cannot be written: {error.strerror}") from error
 
@@ -159,6 +197,7 @@ class _Import:
         report: Report,
         file_digest: str,
         new_stock: int | None,
+        pause_s: float,
         actor: str,
         clock: Clock,
     ) -> None:
@@ -167,19 +206,23 @@ class _Import:
         self._report = report
         self._file_digest = file_digest
         self._new_stock = new_stock
+        self._pause_s = pause_s
         self._actor = actor
         self._clock = clock
         self._run = clock.now().isoformat()
         self._summary = Summary()
 
-    async def run(self, batches: Iterator[_Batch], bar: "tqdm[NoReturn]") -> Summary:
+    async def run(self, batches: Iterator[_Batch], tell: Callable[[_Batch, Summary], None]) -> Summary:
         began = self._clock.monotonic()
         ahead = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
         try:
             while (batch := await asyncio.shield(ahead)) is not None:
                 ahead = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
                 await _whole(self._send(batch))
-                bar.update(batch.position - bar.n)
+                self._summary.seconds = self._clock.monotonic() - began
+                tell(batch, self._summary)
+                if self._pause_s:
+                    await self._clock.sleep(self._pause_s)
         finally:
             # The thread that reads cannot be stopped, and the file must not be closed under it.
             await asyncio.gather(ahead, return_exceptions=True)
@@ -287,7 +330,19 @@ async def _whole(act: Awaitable[None]) -> None:
         raise
 
 
-def _batches(items: Iterator[Row | Refusal], source: Source) -> Iterator[_Batch]:
+def _first(items: Iterator[Row | Refusal], most_variants: int | None) -> Iterator[Row | Refusal]:
+    """What a file holds, up to so many variants; then a last refusal says that there was more."""
+    variants = 0
+    for item in items:
+        variants += len(item.draft.variants) if isinstance(item, Row) else 0
+        if most_variants is not None and variants > most_variants:
+            reason = f"more than {most_variants:,} variants are not taken at once: from here on all is left out"
+            yield Refusal(line=item.line, identifier="", reason=reason)
+            return
+        yield item
+
+
+def _batches(items: Iterator[Row | Refusal], source: Source, most_rows: int) -> Iterator[_Batch]:
     batch, size = _Batch([], [], 0), 0
     for item in items:
         if isinstance(item, Refusal):
@@ -295,7 +350,7 @@ def _batches(items: Iterator[Row | Refusal], source: Source) -> Iterator[_Batch]
         else:
             batch.rows.append(item)
             size += item.size
-        if len(batch.rows) == BATCH or size >= BATCH_BYTES or len(batch.refusals) == BATCH_REFUSALS:
+        if len(batch.rows) == most_rows or size >= BATCH_BYTES or len(batch.refusals) == BATCH_REFUSALS:
             batch.position = source.position
             yield batch
             batch, size = _Batch([], [], 0), 0

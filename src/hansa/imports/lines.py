@@ -30,7 +30,9 @@ class Line(msgspec.Struct, frozen=True):
 class Source:
     """An open file; `position` of `size` bytes (packed, if it is gzipped) have been read."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, most_bytes: int | None = None) -> None:
+        """With `most_bytes`, nothing is read beyond so many bytes of lines: a small packed file may hold anything."""
+        self._left = most_bytes
         self._raw = file.open("rb")
         self.size = file.stat().st_size
         unpacked = gzip.GzipFile(fileobj=self._raw) if file.suffix.lower() == GZIP else self._raw
@@ -50,7 +52,7 @@ class Source:
         while True:
             number += 1
             try:
-                data = self._stream.readline(LONGEST_LINE + 1)
+                data = self._read(LONGEST_LINE + 1)
                 too_long = len(data) > LONGEST_LINE
                 if too_long:
                     self._pass_over(data)
@@ -66,9 +68,18 @@ class Source:
             else:
                 yield _decoded(number, data)
 
+    def _read(self, most: int) -> bytes:
+        """The next line, or as much of it. Raises OSError when more was read than may be."""
+        data = self._stream.readline(most)
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                raise OSError("it holds more than may be imported at once")
+        return data
+
     def _pass_over(self, data: bytes) -> None:
         while data and not data.endswith(b"\n"):
-            data = self._stream.readline(_CHUNK)
+            data = self._read(_CHUNK)
 
 
 def _decoded(number: int, data: bytes) -> Line:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from hansa.imports.cells import guarded
 from hansa.imports.rows import Refusal
 
 HEADER = ("line", "identifier", "reason")
@@ -22,8 +23,10 @@ class Report:
     taken away again if there was nothing to write.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, most_lines: int | None = None) -> None:
+        """With `most_lines`, what follows them is left out, and a last line says so."""
         self._path = path
+        self._left = most_lines
         self._is_empty = True
         self._file: IO[str] | None = None
         if path is not None:
@@ -36,7 +39,12 @@ class Report:
         writer = csv.writer(self._file)
         for refusal in refusals:
             self._is_empty = False
-            writer.writerow((refusal.line, _harmless(refusal.identifier), _harmless(refusal.reason)))
+            if self._left is not None:
+                self._left -= 1
+            if self._left == -1:
+                writer.writerow((refusal.line, "", "from here on nothing is reported: too much was refused"))
+            elif self._left is None or self._left >= 0:
+                writer.writerow((refusal.line, guarded(refusal.identifier), guarded(refusal.reason)))
         self._file.flush()
 
     def close(self) -> None:
@@ -44,8 +52,3 @@ class Report:
             self._file.close()
             if self._is_empty and self._path is not None:
                 self._path.unlink(missing_ok=True)
-
-
-def _harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -32,6 +32,8 @@ class Parts:
     keyring: Keyring
     passwords: Passwords
     mailer: Mailer
+    public_url: str
+    """Where people reach the shop: scheme, host and port, without a slash at the end."""
     clients: Mapping[type, Any] = field(default_factory=dict)
     adapters: Mapping[str, Any] = field(default_factory=dict)
     """Adapters to outside parties by name, such as payment providers."""

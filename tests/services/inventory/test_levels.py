@@ -11,7 +11,7 @@ from hansa.kernel.errors import IdempotencyKeyReused
 from hansa.platform.database.platform_tables import AUDIT
 from hansa.platform.database.statement import Statement
 from hansa.platform.outbox.inbox import forget
-from hansa.services.inventory.contract import BelowReserved, NoSuchStock, OutOfStock, Stock, StockChanged
+from hansa.services.inventory.contract import LARGEST_SET, BelowReserved, NoSuchStock, OutOfStock, Stock, StockChanged
 from hansa.services.inventory.events import AvailabilityChanged
 from tests.services.inventory.shelves import Shelves, counters_of
 
@@ -230,3 +230,27 @@ async def test_the_ledger_of_several_locations_is_told_in_time(shelves: Shelves)
         shelves.clock.advance(1)
     told = await shelves.inventory.movements(sku="HAT")
     assert [(line.location, line.on_hand) for line in told] == [("west", 1), ("east", 2), ("west", 2), ("main", 4)]
+
+
+async def test_the_stock_of_several_skus_comes_in_the_order_asked_for_without_what_is_unknown(shelves: Shelves) -> None:
+    await shelves.put("HAT", 5)
+    await shelves.put("SHOE", 0)
+    await shelves.put("HAT", 2, location="outlet")
+    await shelves.reserve(shelves.order(), ("HAT", 1))
+
+    found = await shelves.inventory.stocks(skus=("SHOE", "MOON", "HAT", "SHOE"))
+
+    assert [stock.sku for stock in found] == ["SHOE", "HAT"]
+    assert found == tuple([await shelves.inventory.stock(sku=sku) for sku in ("SHOE", "HAT")])
+    assert (found[1].available, [level.location for level in found[1].levels]) == (6, ["main", "outlet"])
+    assert await shelves.inventory.stocks(skus=()) == ()
+    assert await shelves.inventory.stocks(skus=("MOON", "'; --")) == ()
+
+
+async def test_the_stock_of_as_many_skus_as_may_be_asked_for_comes_at_once(shelves: Shelves) -> None:
+    skus = tuple(f"SKU-{number}" for number in range(LARGEST_SET))
+    await shelves.inventory.set_many(key="k1", on_hand=dict.fromkeys(skus, 3), actor="user:1")
+
+    assert {(stock.sku, stock.on_hand) for stock in await shelves.inventory.stocks(skus=skus)} == {
+        (sku, 3) for sku in skus
+    }

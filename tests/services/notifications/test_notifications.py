@@ -35,6 +35,7 @@ from tests import databases
 from tests.clocks import ManualClock
 
 ADDRESS = Address(name="Ada Lovelace", line1="1 Byron Row", city="London", country="GB")
+SHOP_URL = "https://shop.example"
 EVERYTHING = Statement(select(MAILS))
 
 
@@ -73,7 +74,9 @@ class Office:
         self.service = self.process()
 
     def process(self) -> NotificationsService:
-        return NotificationsService(database=self.database, clock=self.clock, keyring=self.keyring, mailer=self.post)
+        return NotificationsService(
+            database=self.database, clock=self.clock, keyring=self.keyring, mailer=self.post, public_url=SHOP_URL
+        )
 
     async def order(self, *, locale: str = "en", email: str = "ada@example.org", person: str | None = None) -> Envelope:
         order_id = self.ids.new(slot=7)
@@ -169,7 +172,7 @@ async def test_who_has_ordered_is_told_so_once(office: Office):
         "Parcel",
         "7.18 EUR",
         "Ada Lovelace",
-        f"{placed.aggregate}-secret",
+        f"\nhttps://shop.example/en/orders/{placed.aggregate}-secret\n",
     ]:
         assert told in mail.text
     assert await office.states() == ["sent"]
@@ -190,10 +193,53 @@ async def test_the_same_order_told_by_another_event_is_one_mail(office: Office):
 )
 def test_mails_speak_the_buyers_language_or_else_english(locale: str, subject: str):
     facts = rules.Facts(number="N", items=(), subtotal=Money(0, "JPY"), total=Money(1200, "JPY"))
-    letter = rules.letter(facts=facts, contact=Contact.erased(order="1", country="JP"), locale=locale)
+    nobody = Contact.erased(order="1", country="JP")
+    letter = rules.letter(facts=facts, contact=nobody, locale=locale, public_url=SHOP_URL)
 
     assert letter.subject == f"{subject} N"
     assert "1200 JPY" in letter.text
+
+
+@pytest.mark.parametrize(
+    ("locale", "link"),
+    [
+        ("zh", "https://shop.example/zh/orders/1-x"),
+        ("pt-BR", "https://shop.example/pt-BR/orders/1-x"),
+        ("", "https://shop.example/en/orders/1-x"),
+        ("../..?", "https://shop.example/..%2F..%3F/orders/1-x"),
+    ],
+)
+def test_the_link_leads_to_the_page_of_the_order_in_the_buyers_language(locale: str, link: str):
+    assert rules.order_link("1-x", locale=locale, public_url=SHOP_URL) == link
+
+
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_names_that_others_chose_begin_no_line_of_their_own(locale: str):
+    trick = "hat\r\n\r\nPay here:\u2028http://evil.example \u202egnp.\x00\x1b[2J\x85end"
+    facts = rules.Facts(
+        number="N",
+        items=(rules.Item(name=trick, quantity=1, total=Money(1, "EUR")),),
+        subtotal=Money(1, "EUR"),
+        steps=(rules.Step(name=trick, amount=Money(1, "EUR"), included=False),),
+        total=Money(1, "EUR"),
+    )
+    contact = Contact(order="1-x", email="a@example.org", shipping_address=msgspec.structs.replace(ADDRESS, name=trick))
+    plain = msgspec.structs.replace(contact, shipping_address=ADDRESS)
+    tricked = rules.letter(facts=facts, contact=contact, locale=locale, public_url=SHOP_URL)
+    honest = rules.letter(facts=facts, contact=plain, locale=locale, public_url=SHOP_URL)
+
+    assert tricked.text.count("hat Pay here: http://evil.example gnp. [2J end") == 3
+    assert len(tricked.text.splitlines()) == len(honest.text.splitlines())
+    assert {character for character in tricked.text if ord(character) < 32} == {"\n"}
+    assert "\u202e" not in tricked.text
+
+
+@given(st.text(max_size=50))
+def test_a_text_in_one_line_is_one_line_and_an_honest_one_is_left_alone(text: str):
+    once = rules.one_line(text)
+    assert len(once.splitlines()) <= 1
+    assert rules.one_line(once) == once
+    assert rules.one_line("Wollmütze 羊毛帽 👩‍🔬 (XL)") == "Wollmütze 羊毛帽 👩‍🔬 (XL)"
 
 
 async def test_nothing_personal_rests_in_the_clear_and_nothing_at_all_once_it_is_sent(office: Office):

@@ -16,6 +16,8 @@ from hansa.kernel.ids import Ids
 from hansa.platform.database.platform_tables import UNSENT_EVENTS
 from hansa.platform.database.port import Database, Row
 from hansa.platform.database.statement import Statement
+from hansa.platform.files.folder import FolderFiles
+from hansa.platform.files.pictures import Pictures
 from hansa.platform.outbox.inbox import Inbox
 from hansa.platform.rpc.local import local, twice
 from hansa.services.inventory.events import AvailabilityChanged
@@ -81,7 +83,8 @@ async def shop_on(engine: str, wire: Any, folder: Path, dsn: str | None) -> Asyn
     async with opened(
         engine=engine, name="products", metadata=METADATA, folder=folder, dsn=dsn, clock=clock, ids=ids
     ) as database:
-        service = ProductsService(database=database, clock=clock, ids=ids, default_locale="en")
+        pictures = Pictures(files=FolderFiles(folder=folder / "media"))
+        service = ProductsService(database=database, clock=clock, ids=ids, pictures=pictures, default_locale="en")
         yield Shop(database=database, clock=clock, ids=ids, service=service, products=wire(Products, service))
     if dsn is not None:
         await emptied(dsn)

@@ -43,6 +43,7 @@ def test_what_everybody_may_read_and_what_only_staff_may_touch(api: dict[str, Ro
         ("POST", "/api/v1/admin/products"),
         ("GET", "/api/v1/admin/products/{product_id}"),
         ("PATCH", "/api/v1/admin/products/{product_id}"),
+        ("POST", "/api/v1/admin/pictures"),
     }
     assert api["create_product"].needs_key
     assert api["change_product"].needs_version

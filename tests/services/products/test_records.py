@@ -41,6 +41,22 @@ async def test_a_record_is_what_staff_are_shown_and_what_the_event_told(shop: Sh
     assert set(record.availability) == {variant.sku for variant in record.draft.variants}
 
 
+async def test_every_active_product_is_listed_once_with_its_last_change(shop: Shop):
+    drafts = [hat(f"hat-{number}", variants=(variant(f"HAT-{number}"),)) for number in range(5)]
+    archived = hat("old", variants=(variant("OLD"),), status="archived")
+    await shop.products.put_many(key=shop.key(), drafts=(*drafts, archived), actor="import")
+
+    first = await shop.products.listed(limit=3)
+    rest = await shop.products.listed(limit=3, cursor=first.next_cursor)
+
+    found = [*first.items, *rest.items]
+    assert sorted(each.slug for each in found) == [draft.slug for draft in drafts]
+    assert {each.updated_at for each in found} == {shop.clock.now()}
+    assert rest.next_cursor is None
+
+
 async def test_a_cursor_from_elsewhere_is_refused(shop: Shop):
     with pytest.raises(CursorInvalid):
         await shop.products.records(cursor="nonsense")
+    with pytest.raises(CursorInvalid):
+        await shop.products.listed(cursor="nonsense")

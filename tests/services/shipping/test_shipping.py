@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 import msgspec
@@ -39,7 +39,7 @@ COUNTRIES = {country.country for country in rows("countries.csv", Country)}
 
 def open_shop(*, wire: Callable[..., Shipping] = wires.local, sold_to: tuple[str, ...] = ()) -> Shipping:
     parts = cast(Any, Parts)(
-        **dict.fromkeys(("database", "ids", "keyring", "passwords", "mailer")),
+        **dict.fromkeys(("database", "ids", "keyring", "passwords", "mailer", "public_url")),
         clock=ManualClock(),
         channel=Channel(countries=sold_to),
     )
@@ -279,3 +279,28 @@ def test_a_malformed_row_is_named(spoiled: str) -> None:
         read_rows(f"{heading}\n{spoiled},,,1,2,standard,2024-01-01,,test\n", Rate)
     with pytest.raises(ValueError, match="line 2"):
         read_rows(f"{heading}\nUS,USD,standard,parcel,A,B,1,,,3,2,standard,2024-01-01,,test\n", Rate)
+
+
+async def test_the_countries_are_those_that_something_goes_to_in_order(shipping: Shipping) -> None:
+    countries = await shipping.countries()
+    assert list(countries) == sorted(COUNTRIES)
+    for country in countries[:: len(countries) // 10]:
+        assert await shipping.address_fields(country=country)
+
+
+async def test_a_shop_that_sells_to_some_countries_names_no_others() -> None:
+    assert await open_shop(sold_to=("FR", "DE", "ZZ")).countries() == ("DE", "FR")
+
+
+def test_a_country_without_rates_on_a_day_is_not_reached_on_it() -> None:
+    until = msgspec.structs.replace(rate_of("DE"), valid_to=TODAY)
+    tariff = Tariff([until, rate_of("FR")])
+
+    assert tariff.reached(["FR", "DE", "US"], on=TODAY) == ("FR",)
+    assert tariff.reached(["FR", "DE", "US"], on=TODAY - timedelta(days=1)) == ("DE", "FR")
+    assert Tariff([rate_of("*")]).reached(["US", "DE"], on=TODAY) == ("DE", "US")
+    assert Tariff([]).reached(["US"], on=TODAY) == ()
+
+
+def rate_of(country: str) -> Rate:
+    return next(rate for rate in RATES if rate.country == country)

@@ -10,7 +10,7 @@ from hansa.kernel.errors import BusinessError, IdempotencyKeyReused
 from hansa.kernel.ids import slot_of
 from hansa.kernel.principal import CUSTOMER, STAFF
 from hansa.platform.database.statement import Statement
-from hansa.services.users import rules, service
+from hansa.services.users import rules
 from hansa.services.users.contract import (
     EmailTaken,
     NoSuchUser,
@@ -21,6 +21,7 @@ from hansa.services.users.contract import (
     User,
     WrongCredentials,
 )
+from hansa.services.users.service import attempts
 from hansa.services.users.tables import IDENTITIES, METADATA, SESSIONS, USERS
 from tests.services.users.conftest import World
 
@@ -179,22 +180,22 @@ async def test_an_unknown_account_is_refused_like_a_wrong_password(world: World)
 @pytest.mark.parametrize("email", [EMAIL, "nobody@example.com"])
 async def test_guessing_is_slowed_down_whether_the_account_exists_or_not(world: World, email: str):
     await register(world)
-    for attempt in range(service.FAILURES_PER_ACCOUNT_AND_REMOTE):
+    for attempt in range(attempts.FAILURES_PER_ACCOUNT_AND_REMOTE):
         with pytest.raises((WrongCredentials, TooManyAttempts)):
             await sign_in(world, key=f"g{attempt}", email=email, password="guessed it")
 
     with pytest.raises(TooManyAttempts) as refusal:
         await sign_in(world, email=email)
-    assert 0 < refusal.value.retry_after_s <= service.FAILURE_WINDOW_S
+    assert 0 < refusal.value.retry_after_s <= attempts.FAILURE_WINDOW_S
 
-    world.clock.advance(service.FAILURE_WINDOW_S)
+    world.clock.advance(attempts.FAILURE_WINDOW_S)
     if email == EMAIL:
         await sign_in(world, email=email)
 
 
 async def test_whoever_guesses_does_not_shut_the_owner_out(world: World):
     await register(world)
-    for attempt in range(service.FAILURES_PER_REMOTE):
+    for attempt in range(attempts.FAILURES_PER_REMOTE):
         with pytest.raises((WrongCredentials, TooManyAttempts)):
             await sign_in(world, key=f"g{attempt}", password="guessed it", remote=f"2001:db8::{attempt}")
     with pytest.raises(TooManyAttempts):
@@ -206,7 +207,7 @@ async def test_whoever_guesses_does_not_shut_the_owner_out(world: World):
 
 async def test_guessing_for_one_account_from_very_many_places_is_slowed_down(world: World):
     await register(world)
-    for attempt in range(service.FAILURES_PER_ACCOUNT):
+    for attempt in range(attempts.FAILURES_PER_ACCOUNT):
         with pytest.raises(WrongCredentials):
             await world.service.sign_in(
                 key="g", email=EMAIL, password="guessed it", remote=f"198.51.{attempt // 250}.{attempt % 250}"
@@ -220,7 +221,7 @@ async def test_guessing_for_one_account_from_very_many_places_is_slowed_down(wor
 
 async def test_guessing_for_many_accounts_from_one_place_is_slowed_down(world: World):
     with pytest.raises(TooManyAttempts):  # noqa: PT012
-        for attempt in range(service.FAILURES_PER_REMOTE + 1):
+        for attempt in range(attempts.FAILURES_PER_REMOTE + 1):
             with pytest.raises(WrongCredentials):
                 await sign_in(world, key=f"g{attempt}", email=f"person{attempt}@example.com")
 

@@ -1,1 +1,1 @@
-"""A room for content-hashed media; nothing is here yet."""
+"""Content-hashed media: pictures made safe and small, kept under names that say what is in them, and served."""

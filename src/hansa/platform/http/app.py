@@ -1,9 +1,8 @@
 """The public HTTP application: routes of all services, one way in and one way out."""
 
 import hashlib
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp
 
@@ -21,6 +20,7 @@ from hansa.kernel.ids import Ids
 from hansa.kernel.principal import STAFF, Principal
 from hansa.platform.http import problems
 from hansa.platform.http.errors import Forbidden, NoSuchRoute, TokenMissing
+from hansa.platform.http.observing import bearer, observing
 from hansa.platform.http.openapi import Description, docs_page, openapi
 from hansa.platform.http.request import (
     GUEST,
@@ -33,13 +33,10 @@ from hansa.platform.http.request import (
     read_version,
 )
 from hansa.platform.http.route import Access, Call, Route
-from hansa.platform.telemetry.logs import correlated
 from hansa.platform.telemetry.metrics import RequestMetrics
 
 log = structlog.get_logger()
-CLIENT_GONE = 499
-"""What is counted for a request whose client went away before there was an answer (nginx's convention)."""
-_CORRELATION = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+API = "/api/"
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -63,7 +60,10 @@ class Surroundings:
     ready: Callable[[], Awaitable[Mapping[str, str]]]
     """What is not ready, by part; empty when everything is."""
     version: str
-    pages: Sequence[StarletteRoute] = field(default_factory=tuple)
+    pages: Sequence[StarletteRoute] = ()
+    """Routes besides the API; they see to their own errors."""
+    lost: Callable[[Request], Response] | None = None
+    """The answer for an address outside the API that leads nowhere; a problem where there are no pages."""
 
 
 def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
@@ -93,12 +93,7 @@ def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
     async def readable(request: Request) -> Response:
         return Response(docs, media_type="text/html; charset=utf-8", headers=_PUBLIC)
 
-    async def welcome(request: Request) -> Response:
-        """There are no pages yet: whoever opens the address is shown what there is."""
-        return RedirectResponse("/docs")
-
     own = [
-        StarletteRoute("/", welcome),
         StarletteRoute("/healthz", healthy),
         StarletteRoute("/readyz", ready),
         StarletteRoute("/metrics", metrics),
@@ -107,7 +102,7 @@ def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
     ]
     app = Starlette(
         routes=[*_grouped(endpoints), *own, *around.pages],
-        exception_handlers={HTTPException: _refused_by_router},
+        exception_handlers={HTTPException: _refused_by_router(around)},
     )
     app.router.redirect_slashes = False
     return _Finishing(app)
@@ -136,21 +131,9 @@ def _endpoint(route: Route, around: Surroundings) -> Callable[[Request], Awaitab
     """The life of one request: who, what, act, answer; and whatever is raised becomes a problem."""
 
     async def endpoint(request: Request) -> Response:
-        correlation = _correlation(request, around.ids)
-        token = _bearer(request)
-        visitor = token or (request.client.host if request.client else "")
-        handle = around.metrics.started(route=route.path, session_key=visitor, method=route.verb)
-        status = CLIENT_GONE
-        try:
-            with correlated(correlation):
-                response = await _attempt(request, route, around, token, correlation)
-            status = response.status_code
-        finally:
-            around.metrics.finished(handle, status)
-        response.headers["x-request-id"] = correlation
-        return response
+        return await _attempt(request, route, around, bearer(request), request.state.correlation)
 
-    return endpoint
+    return observing(metrics=around.metrics, ids=around.ids)(route.path, route.verb, endpoint)
 
 
 async def _attempt(request: Request, route: Route, around: Surroundings, token: str, correlation: str) -> Response:
@@ -184,7 +167,7 @@ async def _answer(request: Request, route: Route, around: Surroundings, token: s
         arguments["body"] = await read_body(request, route)
     answer = await route.handler(call, **arguments)
     if answer is None:
-        return Response(status_code=204, headers=_PRIVATE)
+        return Response(status_code=202 if route.status == 202 else 204, headers=_PRIVATE)
     return _encoded(request, route, answer)
 
 
@@ -213,32 +196,27 @@ async def _principal(route: Route, around: Surroundings, token: str) -> Principa
     return principal
 
 
-def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip()[:512] if scheme.lower() == "bearer" else ""
-
-
-def _correlation(request: Request, ids: Ids) -> str:
-    sent = request.headers.get("x-request-id", "")
-    return sent if _CORRELATION.match(sent) else ids.secret()
-
-
 def _json(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, {"cache-control": "no-store"}, "application/json")
 
 
-async def _refused_by_router(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException) and error.status_code == 405:
-        response = problems.respond(
-            problems.problem(405, "request.method_not_allowed", "This address takes other verbs.")
-        )
-        response.headers.update(error.headers or {})
-        return response
-    return problems.refuse(NoSuchRoute(), correlation="")
+def _refused_by_router(around: Surroundings) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def refuse(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            response = problems.respond(
+                problems.problem(405, "request.method_not_allowed", "This address takes other verbs.")
+            )
+            response.headers.update(error.headers or {})
+            return response
+        if around.lost is not None and not request.url.path.startswith(API):
+            return around.lost(request)
+        return problems.refuse(NoSuchRoute(), correlation="")
+
+    return refuse
 
 
 class _Finishing:
-    """Adds the headers every answer has."""
+    """Adds the headers every answer has, unless it has its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -250,7 +228,9 @@ class _Finishing:
 
         async def finish(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *self._headers]
+                own = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in own}
+                message["headers"] = [*own, *(header for header in self._headers if header[0] not in names)]
             await send(message)
 
         await self._app(scope, receive, finish)

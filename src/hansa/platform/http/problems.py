@@ -37,6 +37,13 @@ def problem(status: int, code: str, title: str, **fields: Any) -> dict[str, Any]
     return {"type": f"urn:hansa:problem:{code}", "title": title, "status": status, "code": code, **fields}
 
 
+def status_of(error: Exception) -> int:
+    """The status code of anything that was raised."""
+    if isinstance(error, BusinessError):
+        return STATUS[error.kind]
+    return next((status for kind, (status, _, _) in FAULTS.items() if isinstance(error, kind)), 500)
+
+
 def refuse(error: Exception, *, correlation: str) -> Response:
     """The response for anything that was raised. What is not declared says nothing of itself but its correlation."""
     if isinstance(error, BusinessError):

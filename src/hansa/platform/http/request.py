@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import re
-from typing import Any
+from functools import lru_cache
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
+from msgspec import inspect
 from starlette.requests import ClientDisconnect, Request
 
 from hansa.kernel.channel import Channel
@@ -34,6 +36,10 @@ _UNDECODABLE = "\ufffd"
 """What the server puts where a path is not UTF-8."""
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """As JSON writes it; after an escaped backslash it is only a text that speaks of it."""
+
+
+AnyText = Annotated[str, msgspec.Meta(extra={"is_any_text": True})]
+"""A field of a query in which any text is answered, as in a search; a NUL character counts as a space."""
 
 
 async def read_body(request: Request, route: Route) -> Any:
@@ -80,12 +86,41 @@ async def _read_bytes(request: Request, largest: int) -> bytes:
 
 
 def read_query(request: Request, type_: type[msgspec.Struct]) -> Any:
-    if any("\0" in value for value in request.query_params.values()):
-        raise BodyInvalid(reason="a text must not hold a NUL character")
+    """The query string as a struct: of fields that are tuples every value, of others the last."""
+    several, free = _lists(type_), _free(type_)
+    values: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        if name in free:
+            value = value.replace("\0", " ")
+        elif "\0" in value:
+            raise BodyInvalid(reason="a text must not hold a NUL character")
+        values[name] = [*values.get(name, ()), value] if name in several else value
     try:
-        return msgspec.convert(dict(request.query_params), type_, strict=False)
+        return msgspec.convert(values, type_, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from None
+
+
+@lru_cache(maxsize=256)
+def _lists(type_: type[msgspec.Struct]) -> frozenset[str]:
+    shapes = _fields(type_)
+    return frozenset(name for name, shape in shapes.items() if isinstance(shape, inspect.VarTupleType))
+
+
+@lru_cache(maxsize=256)
+def _free(type_: type[msgspec.Struct]) -> frozenset[str]:
+    """The fields that take any text."""
+    hints = get_type_hints(type_, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if hint == AnyText)
+
+
+def _fields(type_: type[msgspec.Struct]) -> dict[str, inspect.Type]:
+    struct = inspect.type_info(type_)
+    assert isinstance(struct, inspect.StructType)
+    return {
+        field.encode_name: field.type.type if isinstance(field.type, inspect.Metadata) else field.type
+        for field in struct.fields
+    }
 
 
 def read_path(request: Request, route: Route) -> dict[str, str]:

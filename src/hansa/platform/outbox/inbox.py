@@ -1,6 +1,6 @@
 """The receiving end: an event's effect and the note that it happened commit together, so that it happens once."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +9,16 @@ import msgspec
 from hansa.kernel.clock import Clock, to_micros
 from hansa.kernel.event import Envelope
 from hansa.platform.database.platform_tables import CLAIM_EVENTS, FORGET_COMMANDS, FORGET_HANDLED, PARK
-from hansa.platform.database.port import Database
+from hansa.platform.database.port import Database, Transaction
 from hansa.platform.messaging.port import Consumer, decode_event
 
 REMEMBERED = timedelta(days=30)
 """How long handled events and idempotency keys are remembered; no delivery and no retry is that late."""
+LONGEST_ERROR = 2000
+"""Characters kept of what a consumer said when it failed."""
+
+
+async def _nothing_along(tx: Transaction) -> None: ...
 
 
 class Inbox:
@@ -25,6 +30,13 @@ class Inbox:
         self._clock = clock
 
     async def deliver(self, batch: Sequence[Envelope]) -> None:
+        await self._take(batch, _nothing_along)
+
+    async def replay(self, envelope: Envelope, *, along: Callable[[Transaction], Awaitable[None]]) -> None:
+        """Deliver an event that was parked; `along` commits with its effect, also where that was there already."""
+        await self._take([envelope], along)
+
+    async def _take(self, batch: Sequence[Envelope], along: Callable[[Transaction], Awaitable[None]]) -> None:
         received = {int(envelope.id): decode_event(envelope, self._consumer.hears) for envelope in batch}
         rows = sorted({(envelope.slot, int(envelope.id)) for envelope in batch})
         async with self._database.write(*{slot for slot, _ in rows}) as tx:
@@ -34,6 +46,7 @@ class Inbox:
             fresh = {row[0] for row in claimed}
             if fresh:
                 await self._consumer.handle(tx, [received[event_id] for _, event_id in rows if event_id in fresh])
+            await along(tx)
         if fresh and self._consumer.afterwards is not None:
             await self._consumer.afterwards()
 
@@ -45,7 +58,7 @@ class Inbox:
                 event_id=int(envelope.id),
                 consumer=self._consumer.name,
                 envelope=msgspec.json.encode(envelope).decode(),
-                error=error[:2000],
+                error=error[:LONGEST_ERROR],
                 attempts=attempts,
                 parked_at=to_micros(self._clock.now()),
             )

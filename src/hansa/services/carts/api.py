@@ -24,6 +24,12 @@ class PutLine(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Count
 
 
+class PutCurrency(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the shop's currencies."""
+
+    currency: Currency
+
+
 class Towards(msgspec.Struct, frozen=True, kw_only=True):
     """Where the goods would go and how; without a country the quote has neither tax nor shipping."""
 
@@ -40,8 +46,7 @@ def routes(carts: Carts) -> Sequence[Route]:
     async def create_cart(call: Call, *, body: NewCart) -> Cart:
         """Make a cart. A guest's is named by what makes it theirs: keep the id to yourself."""
         currency = body.currency or call.currency
-        if currency not in call.channel.currencies:
-            raise CurrencyUnknown(currencies=call.channel.currencies)
+        _check_currency(call, currency)
         return await carts.create(key=call.key, member=call.user_id, currency=currency, locale=call.locale)
 
     @api.get("/carts/current", access=MEMBER, calls=(Carts.current, Carts.quote))
@@ -68,6 +73,14 @@ def routes(carts: Carts) -> Sequence[Route]:
             key=call.key, cart=cart, member=call.user_id, sku=sku, quantity=body.quantity, locale=call.locale
         )
 
+    @api.put("/carts/{cart}/currency", access=ANYONE, calls=Carts.set_currency, errors=(CurrencyUnknown,))
+    async def put_cart_currency(call: Call, *, cart: str, body: PutCurrency) -> Cart:
+        """Price the cart in another currency; what has no price in it is named in `unavailable`."""
+        _check_currency(call, body.currency)
+        return await carts.set_currency(
+            key=call.key, cart=cart, member=call.user_id, currency=body.currency, locale=call.locale
+        )
+
     async def _priced_towards(cart: Cart, towards: Towards, locale: str) -> Cart:
         lines = tuple(line for line in cart.lines if line.sku not in cart.unavailable)
         if towards.country is None or not lines:
@@ -82,3 +95,8 @@ def routes(carts: Carts) -> Sequence[Route]:
         return msgspec.structs.replace(cart, quote=quote)
 
     return api.routes
+
+
+def _check_currency(call: Call, currency: str) -> None:
+    if currency not in call.channel.currencies:
+        raise CurrencyUnknown(currencies=call.channel.currencies)

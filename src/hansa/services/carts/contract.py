@@ -164,6 +164,11 @@ class Carts(Protocol):
         ...
 
     @command(errors=(NoSuchCart, CartClosed))
+    async def set_currency(self, *, key: Key, cart: str, member: str | None, currency: Currency, locale: str) -> Cart:
+        """Price the cart in another currency; lines that have no price in it are named in `unavailable` and stay."""
+        ...
+
+    @command(errors=(NoSuchCart, CartClosed))
     async def claim(self, *, key: Key, cart: str, member: str, locale: str) -> Cart:
         """Give a guest's cart to a member: merged into the member's open one (quantities of the same sku are added, up
         to the largest), and closed. A cart that they have claimed before stays as it is."""

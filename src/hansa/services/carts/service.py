@@ -78,9 +78,22 @@ class CartsService:
             raise NotForSale(sku=sku, currency=kept.currency)
         async with self._database.write(slot_of(kept.cart_id)) as tx:
             changed = await self._put(tx, kept.cart_id, sku, quantity)
-        # A line that came meanwhile was not asked for above.
+        # A line that came meanwhile was not asked for above, nor was a price in another currency.
         is_known = {line.sku for line in changed.lines} <= {sku, *(line.sku for line in kept.lines)}
+        is_known = is_known and changed.currency == kept.currency
         return await self._shown(changed, locale, known=offers if is_known else None)
+
+    async def set_currency(self, *, key: str, cart: str, member: str | None, currency: str, locale: str) -> Cart:
+        """A currency is absolute, as a quantity is."""
+        kept = await self._find(cart, member)
+        async with self._database.write(slot_of(kept.cart_id)) as tx:
+            changed = (await store.lock(tx, cart_ids=[kept.cart_id]))[kept.cart_id]
+            if not changed.is_open:
+                raise CartClosed()
+            if currency != changed.currency:
+                await store.touch(tx, cart_id=kept.cart_id, currency=currency, now=self._clock.now())
+                changed = (await store.lock(tx, cart_ids=[kept.cart_id]))[kept.cart_id]
+        return await self._shown(changed, locale)
 
     async def claim(self, *, key: str, cart: str, member: str, locale: str) -> Cart:
         kept = await self._find(cart, member)

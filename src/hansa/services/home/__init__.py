@@ -1,1 +1,1 @@
-"""A room for the home page's read model; nothing is kept here yet."""
+"""The front page: banners, what is new, what sells best, and the categories, kept ready from others' events."""

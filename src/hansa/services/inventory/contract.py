@@ -115,6 +115,13 @@ class Inventory(Protocol):
     async def stock(self, *, sku: Sku) -> Stock: ...
 
     @query()
+    async def stocks(
+        self, *, skus: Annotated[tuple[Sku, ...], msgspec.Meta(max_length=LARGEST_SET)]
+    ) -> tuple[Stock, ...]:
+        """The stock of several skus in the order asked for; unknown ones are left out."""
+        ...
+
+    @query()
     async def available(
         self, *, skus: Annotated[tuple[Sku, ...], msgspec.Meta(max_length=LARGEST_SET)], locations: tuple[Location, ...]
     ) -> dict[str, int]:

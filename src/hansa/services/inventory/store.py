@@ -54,6 +54,8 @@ _LOCK_LEVELS = Statement(_LEVELS.with_for_update(of=STOCK))
 _LEVELS_OF_SKU = select(STOCK).where(STOCK.c.sku == bindparam("sku")).order_by(*_STOCK_KEY)
 _GET_LEVELS_OF_SKU = Statement(_LEVELS_OF_SKU)
 _LOCK_LEVELS_OF_SKU = Statement(_LEVELS_OF_SKU.with_for_update())
+_SKUS = rows_parameter("skus", sku=TEXT)
+_GET_LEVELS_OF_SKUS = Statement(select(STOCK).join(_SKUS, STOCK.c.sku == _SKUS.c.sku).order_by(*_STOCK_KEY))
 
 _CHANGES = rows_parameter(
     "changes",
@@ -161,6 +163,11 @@ async def lock_levels(tx: Transaction, places: Sequence[Key]) -> Sequence[Row]:
 
 async def levels_of_sku(reader: Reader | Database, sku: str) -> Sequence[Row]:
     return await reader.all(_GET_LEVELS_OF_SKU, sku=sku)
+
+
+async def levels_of_skus(reader: Reader | Database, skus: Sequence[str]) -> Sequence[Row]:
+    """All levels of several skus, each named once."""
+    return await reader.all(_GET_LEVELS_OF_SKUS, skus=skus) if skus else ()
 
 
 async def lock_levels_of_sku(tx: Transaction, sku: str) -> Sequence[Row]:

@@ -13,7 +13,13 @@ SEND_EVERY_S = 1.0
 
 
 def build(parts: Parts) -> NotificationsService:
-    return NotificationsService(database=parts.database, clock=parts.clock, keyring=parts.keyring, mailer=parts.mailer)
+    return NotificationsService(
+        database=parts.database,
+        clock=parts.clock,
+        keyring=parts.keyring,
+        mailer=parts.mailer,
+        public_url=parts.public_url,
+    )
 
 
 def jobs(service: NotificationsService) -> Sequence[Job]:

@@ -1,7 +1,9 @@
 """What mails say, in which language, and how patiently they are sent."""
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 import msgspec
 
@@ -13,6 +15,9 @@ MOST_ATTEMPTS = 12
 """With the delays below these are about six hours; then the mail is given up."""
 FIRST_DELAY_S = 5
 LONGEST_DELAY_S = 3600
+ENGLISH = "en"
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the writing round (Unicode's UAX 9): what follows them would read as something else."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +53,24 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def letter(*, facts: Facts, contact: Contact, locale: str) -> Letter:
-    """The confirmation of an order in the language of the locale (BCP 47), else in English."""
+def letter(*, facts: Facts, contact: Contact, locale: str, public_url: str) -> Letter:
+    """The confirmation of an order in the language of the locale (BCP 47), else in English. Where it can be looked at
+    is told as a link that begins with `public_url`."""
     language = locale.lower().partition("-")[0]
-    return _LANGUAGES.get(language, _english)(facts, contact)
+    return _LANGUAGES.get(language, _english)(
+        facts, one_line(contact.shipping_address.name), order_link(contact.order, locale=locale, public_url=public_url)
+    )
+
+
+def order_link(order: str, *, locale: str, public_url: str) -> str:
+    """The page on which the owner follows an order, by the name that the owner knows."""
+    return f"{public_url}/{quote(locale or ENGLISH, safe='')}/orders/{quote(order, safe='')}"
+
+
+def one_line(text: str) -> str:
+    """A text that others chose, as part of a line of ours: without line breaks and other characters that only steer."""
+    kept = (" " if unicodedata.category(each) == "Cc" else each for each in text if each not in TURNING)
+    return " ".join("".join(kept).split())  # which parts at every separator of lines and paragraphs, too
 
 
 def summed(steps: Sequence[tuple[str, Money, bool]]) -> tuple[Step, ...]:
@@ -80,47 +99,49 @@ def is_given_up(*, attempts: int) -> bool:
     return attempts >= MOST_ATTEMPTS
 
 
-def _english(facts: Facts, contact: Contact) -> Letter:
+def _english(facts: Facts, name: str, link: str) -> Letter:
     lines = [
-        f"Hello {contact.shipping_address.name},",
+        f"Hello {name},",
         "",
         f"thank you for your order {facts.number}.",
         "",
         *_items(facts),
         "",
         f"Subtotal: {_money(facts.subtotal)}",
-        *(f"{step.name}: {_money(step.amount)}" for step in facts.steps if not step.included),
+        *(f"{one_line(step.name)}: {_money(step.amount)}" for step in facts.steps if not step.included),
         f"Total: {_money(facts.total)}",
-        *(f"  of which {step.name}: {_money(step.amount)}" for step in facts.steps if step.included),
+        *(f"  of which {one_line(step.name)}: {_money(step.amount)}" for step in facts.steps if step.included),
         "",
-        f"To look at your order or cancel it, use its name: {contact.order}",
+        "You can look at your order here, and cancel it:",
+        link,
     ]
     return Letter(subject=f"Your order {facts.number}", text="\n".join(lines) + "\n")
 
 
-def _chinese(facts: Facts, contact: Contact) -> Letter:
+def _chinese(facts: Facts, name: str, link: str) -> Letter:
     lines = [
-        f"{contact.shipping_address.name}，您好：",
+        f"{name}，您好：",
         "",
         f"感谢您的订购，订单号为 {facts.number}。",
         "",
         *_items(facts),
         "",
         f"小计：{_money(facts.subtotal)}",
-        *(f"{step.name}：{_money(step.amount)}" for step in facts.steps if not step.included),
+        *(f"{one_line(step.name)}：{_money(step.amount)}" for step in facts.steps if not step.included),
         f"合计：{_money(facts.total)}",
-        *(f"  其中{step.name}：{_money(step.amount)}" for step in facts.steps if step.included),
+        *(f"  其中{one_line(step.name)}：{_money(step.amount)}" for step in facts.steps if step.included),
         "",
-        f"查看或取消订单，请使用订单名称：{contact.order}",
+        "您可以在此查看或取消订单：",
+        link,
     ]
     return Letter(subject=f"您的订单 {facts.number}", text="\n".join(lines) + "\n")
 
 
-_LANGUAGES: dict[str, Callable[[Facts, Contact], Letter]] = {"en": _english, "zh": _chinese}
+_LANGUAGES: dict[str, Callable[[Facts, str, str], Letter]] = {"en": _english, "zh": _chinese}
 
 
 def _items(facts: Facts) -> list[str]:
-    return [f"  {item.quantity} × {item.name}  {_money(item.total)}" for item in facts.items]
+    return [f"  {item.quantity} × {one_line(item.name)}  {_money(item.total)}" for item in facts.items]
 
 
 def _money(money: Money) -> str:

@@ -1,18 +1,24 @@
 """The public HTTP routes of orders."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
 from hansa.kernel.page import Limit, Page
+from hansa.platform.http.errors import BodyInvalid
 from hansa.platform.http.route import ANYONE, MEMBER, STAFF_ONLY, Api, Call, Route
 from hansa.services.orders.contract import (
+    Entry,
     FulfilmentDraft,
+    Moment,
     Order,
     OrderDraft,
     Orders,
     OrderSummary,
     RefundDraft,
+    Search,
+    Sorting,
     Status,
 )
 
@@ -24,10 +30,21 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to an order, oldest first."""
+
+    items: tuple[Entry, ...]
+
+
 class StaffListQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of everybody's orders."""
+    """A page of everybody's orders that meet every condition given. `q` is an order's number or id; `placed_to` is the
+    first moment that is too late."""
 
     status: Status | None = None
+    q: Search | None = None
+    placed_from: Moment | None = None
+    placed_to: Moment | None = None
+    order: Sorting = "newest"
     limit: Limit = 20
     cursor: str | None = None
 
@@ -69,8 +86,21 @@ def routes(orders: Orders) -> Sequence[Route]:
 
     @api.get("/admin/orders", access=STAFF_ONLY, calls=Orders.list_for_staff)
     async def list_all_orders(call: Call, *, query: StaffListQuery) -> Page[OrderSummary]:
-        """All orders, newest first."""
-        return await orders.list_for_staff(status=query.status, limit=query.limit, cursor=query.cursor)
+        """All orders, or those that are looked for."""
+        return await orders.list_for_staff(
+            status=query.status,
+            q=query.q,
+            placed_from=_in_utc(query.placed_from, "placed_from"),
+            placed_to=_in_utc(query.placed_to, "placed_to"),
+            order=query.order,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+
+    @api.get("/admin/orders/{order_id}/history", access=STAFF_ONLY, calls=Orders.history)
+    async def get_order_history(call: Call, *, order_id: str) -> History:
+        """What happened to an order, when, and who did it."""
+        return History(items=await orders.history(order_id=order_id))
 
     @api.post("/admin/orders/{order_id}/fulfilments", access=STAFF_ONLY, calls=Orders.fulfil, needs_key=True)
     async def fulfil_order(call: Call, *, order_id: str, body: FulfilmentDraft) -> Order:
@@ -83,3 +113,11 @@ def routes(orders: Orders) -> Sequence[Route]:
         return await orders.refund(key=call.key, order_id=order_id, draft=body, actor=call.actor)
 
     return api.routes
+
+
+def _in_utc(moment: datetime | None, name: str) -> datetime | None:
+    """At the ends of the calendar an offset from UTC leads out of it, where no wire can follow."""
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise BodyInvalid(reason="there is no such moment in UTC", pointer=f"/{name}") from None

@@ -122,6 +122,21 @@ ORDER_REFUNDS = Table(
 )
 """What payments gave back, under payments' own ids: from its answers and from its events, in whichever order."""
 
+ORDER_ENTRIES = Table(
+    "order_entries",
+    METADATA,
+    slot(),
+    key("order_id"),
+    key("number", COUNT),
+    field("at", MOMENT),
+    field("kind", TEXT),
+    field("actor", TEXT),
+    field("detail", DOCUMENT),
+    CheckConstraint("number > 0", name="number"),
+)
+"""What happened to an order after it was made, numbered by whoever holds its row: added in the commit that did it, and
+never changed."""
+
 REFUND_REQUESTS = Table(
     "refund_requests",
     METADATA,

@@ -15,6 +15,8 @@ from hansa.kernel.page import LARGEST_PAGE, CursorInvalid, Limit, Page
 Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/#-]*$(?!\n)")]
 Slug = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)")]
 Locale = Annotated[str, msgspec.Meta(max_length=35, pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$(?!\n)")]
+Search = Annotated[str, msgspec.Meta(max_length=200)]
+Sorting = Literal["newest", "oldest", "slug"]
 ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Grams = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
 Millimetres = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
@@ -27,8 +29,12 @@ AttributeValue = (
     | float
 )
 
+LARGEST_PICTURE = 10_000_000
+"""Bytes of a picture as it is uploaded."""
 LARGEST_SET = 200
 """Most skus or products in one call."""
+MOST_LISTED = 10_000
+"""Most slugs in one call."""
 
 
 class NoSuchProduct(BusinessError, code="products.not_found", kind=Kind.NOT_FOUND):
@@ -65,6 +71,27 @@ class ProductChanged(BusinessError, code="products.version_conflict", kind=Kind.
     """Somebody changed the product since it was read."""
 
     version: int
+
+
+class PictureInvalid(BusinessError, code="products.picture_invalid", kind=Kind.UNPROCESSABLE):
+    """This is not a picture that can be shown: send JPEG, PNG or WebP. `reason` says why, in English."""
+
+    reason: str
+
+
+class PictureTooLarge(BusinessError, code="products.picture_too_large", kind=Kind.TOO_LARGE):
+    """The picture has too many bytes or too many pixels."""
+
+    largest_bytes: int
+    most_pixels: int
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that was taken in: its address, for `ImageDraft.url`, and the size in pixels of its widest form."""
+
+    url: str
+    width: int
+    height: int
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,6 +268,30 @@ class PutReport(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, str] = {}
 
 
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an active product is found, and since when it is as it is."""
+
+    slug: str
+    updated_at: datetime
+
+
+class ProductSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A product in the list of staff. `price_from` is the lowest of its variants' in the currency asked for."""
+
+    id: Id
+    slug: str
+    name: str
+    status: Literal["active", "archived"]
+    category: str | None
+    brand: str | None
+    image: Image | None
+    variants: int
+    available: bool
+    """Whether any of its variants can be had."""
+    price_from: Money | None
+    updated_at: datetime
+
+
 Drafts = Annotated[tuple[ProductDraft, ...], msgspec.Meta(max_length=LARGEST_SET)]
 Skus = Annotated[tuple[str, ...], msgspec.Meta(max_length=LARGEST_SET)]
 
@@ -287,6 +338,29 @@ class Products(Protocol):
         """All products, archived ones too, in the order of slot and id: for exports, and to build read models anew."""
         ...
 
+    @query(errors=(CursorInvalid,))
+    async def listed(
+        self, *, limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_LISTED)] = MOST_LISTED, cursor: str | None = None
+    ) -> Page[Listed]:
+        """The slugs of all active products, in the order of slot and id: for sitemaps."""
+        ...
+
+    @query(errors=(NoSuchCategory, CursorInvalid))
+    async def list_for_staff(
+        self,
+        *,
+        locale: str,
+        currency: str,
+        q: Search | None = None,
+        status: Literal["active", "archived"] | None = None,
+        category: str | None = None,
+        order: Sorting = "newest",
+        limit: Limit = 20,
+        cursor: str | None = None,
+    ) -> Page[ProductSummary]:
+        """All products, archived ones too, that meet every condition given: `q` stands in the slug, a name or a sku."""
+        ...
+
     @command(errors=(SlugTaken, SkuTaken, DraftInvalid))
     async def create(self, *, key: Key, draft: ProductDraft, actor: str) -> ProductRecord:
         """Make a product; the same key makes it once."""
@@ -305,5 +379,15 @@ class Products(Protocol):
 
         Variants that a draft no longer has are taken off sale; prices it no longer has stay as they are. Of several
         drafts with one slug the last counts; of several that want one sku, the first gets it.
+        """
+        ...
+
+    @command(errors=(PictureInvalid, PictureTooLarge), timeout_ms=60_000)
+    async def put_picture(self, *, key: Key, data: bytes, actor: str) -> Picture:
+        """Take in a picture: JPEG, PNG or WebP, of at most 10,000,000 bytes and 40 million pixels.
+
+        It is encoded anew, upright, in sRGB, on white, without any of its metadata (such as the place where it was
+        taken), as JPEG and WebP, 320, 640 and 960 pixels wide, but never wider than it is. The same picture is kept
+        once. It is shown with a product when a draft or a patch names its address.
         """
         ...

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hansa.platform.files.pictures import Pictures
 from hansa.platform.manifest import Manifest, Parts
 from hansa.services.products.api import routes
 from hansa.services.products.consumers import consumers
@@ -12,7 +13,11 @@ from hansa.services.products.tables import METADATA
 
 def build(parts: Parts) -> ProductsService:
     return ProductsService(
-        database=parts.database, clock=parts.clock, ids=parts.ids, default_locale=parts.channel.locales[0]
+        database=parts.database,
+        clock=parts.clock,
+        ids=parts.ids,
+        pictures=Pictures(files=parts.adapters["files"]),
+        default_locale=parts.channel.locales[0],
     )
 
 

@@ -24,8 +24,11 @@ PRODUCTS = Table(
     field("updated_at", MOMENT),
     CheckConstraint("status IN ('active', 'archived')", name="status"),
     CheckConstraint("version >= 1", name="version"),
+    Index(None, "product_id"),
+    Index(None, "slug"),
 )
-"""`digest` is the hash of the whole draft that was put last, so that the same draft again is recognised cheaply."""
+"""`digest` is the hash of the whole draft that was put last, so that the same draft again is recognised cheaply. The
+indexes are for the lists of staff, which fan out."""
 
 PRODUCT_TEXTS = Table(
     "product_texts",

@@ -1,1 +1,1 @@
-"""A room for recommendations; nothing is kept here yet."""
+"""What visitors look at, search for and choose, as far as they consent: what recommendations will be made of."""

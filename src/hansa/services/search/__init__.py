@@ -1,1 +1,1 @@
-"""A room for search; nothing is kept here yet."""
+"""Search: what everybody may look for, found by words, narrowed by facets."""

@@ -68,3 +68,8 @@ class Shipping(Protocol):
 
     @query(errors=(NotDelivered,))
     async def address_fields(self, *, country: Country) -> tuple[AddressField, ...]: ...
+
+    @query()
+    async def countries(self) -> tuple[Country, ...]:
+        """The countries that the shop sells to and delivers in, by code."""
+        ...

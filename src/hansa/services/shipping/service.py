@@ -54,6 +54,9 @@ class ShippingService:
         self._check(country)
         return self._addresses.fields(country=country, on=self._today())
 
+    async def countries(self) -> tuple[str, ...]:
+        return self._tariff.reached(self._countries, on=self._today())
+
     def _check(self, country: str) -> None:
         if country not in self._countries:
             raise NotDelivered(country=country)

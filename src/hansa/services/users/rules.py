@@ -1,22 +1,38 @@
-"""What is true of accounts and sessions: spellings of e-mail addresses, fit passwords, tokens and their ages."""
+"""What is true of accounts and sessions: spellings of e-mail addresses, fit passwords, tokens and their ages; which
+address is the default, what is allowed, and how much of a person the staff sees."""
 
 import hashlib
 import hmac
 import unicodedata
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol, get_args
 
 import msgspec
 
 from hansa.kernel.ids import guest_name
 from hansa.kernel.principal import STAFF
-from hansa.services.users.contract import PasswordUnfit
+from hansa.services.users.contract import MOST_ADDRESSES, Consent, PasswordUnfit, Purpose
 
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 256
 CUSTOMER_SESSION = timedelta(days=30)
 STAFF_SESSION = timedelta(hours=12)
+MOST_INITIALS = 3
+UNKNOWN = "-"
+"""Stands for what is masked of nothing: a name that was never given, or somebody who was erased."""
+
+
+class InBook(Protocol):
+    """An address in its book, whatever it says."""
+
+    @property
+    def saved_id(self) -> str: ...
+
+    @property
+    def is_default(self) -> bool: ...
 
 
 def normalised_email(email: str) -> str:
@@ -63,6 +79,40 @@ def place(remote: str) -> str:
     if isinstance(address, IPv4Address):
         return str(address)
     return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
+
+
+def has_room(book: Sequence[InBook]) -> bool:
+    return len(book) < MOST_ADDRESSES
+
+
+def stays_default(book: Sequence[InBook], *, saved_id: str) -> bool:
+    """Whether an address is the default without being asked to: it is already, or there is no other."""
+    return all(kept.saved_id == saved_id for kept in book if kept.is_default)
+
+
+def heir(left: Sequence[InBook]) -> str | None:
+    """Which address becomes the default after one was taken out: none if there is one still, else the oldest."""
+    if not left or any(kept.is_default for kept in left):
+        return None
+    return min((kept.saved_id for kept in left), key=int)
+
+
+def every_consent(said: Mapping[str, Consent]) -> tuple[Consent, ...]:
+    """One for each purpose: what was not asked for is not allowed."""
+    purposes: tuple[Purpose, ...] = get_args(Purpose)
+    return tuple(said.get(purpose, Consent(purpose=purpose, given=False, at=None)) for purpose in purposes)
+
+
+def masked_email(email: str) -> str:
+    """Enough to tell two people apart who are on the telephone, and not enough to write to them: "a***@e***.com"."""
+    local, _, domain = email.rpartition("@")
+    host, _, top = domain.rpartition(".")
+    return f"{local[:1]}***@{host[:1]}***.{top}"
+
+
+def masked_name(name: str) -> str:
+    """The initials: "A. L."; of a name in one word its first character."""
+    return " ".join(f"{word[0]}." for word in name.split()[:MOST_INITIALS]) or UNKNOWN
 
 
 def _folded(text: str) -> str:

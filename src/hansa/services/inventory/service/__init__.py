@@ -48,6 +48,11 @@ class InventoryService:
             raise NoSuchStock(sku=sku)
         return rules.stock_of(sku=sku, levels=found)
 
+    async def stocks(self, *, skus: tuple[str, ...]) -> tuple[Stock, ...]:
+        wanted = tuple(dict.fromkeys(skus))
+        found = levels.levels_by_sku(await store.levels_of_skus(self._database, wanted))
+        return tuple(rules.stock_of(sku=sku, levels=found[sku]) for sku in wanted if sku in found)
+
     async def available(self, *, skus: tuple[str, ...], locations: tuple[str, ...]) -> dict[str, int]:
         places = rules.places_of(skus=skus, locations=locations)
         pieces = dict.fromkeys(skus, 0)

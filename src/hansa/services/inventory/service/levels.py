@@ -19,6 +19,13 @@ def levels_from(rows: Iterable[Row]) -> dict[Place, Counts]:
     }
 
 
+def levels_by_sku(rows: Iterable[Row]) -> dict[str, dict[Place, Counts]]:
+    by_sku: dict[str, dict[Place, Counts]] = {}
+    for place, counts in levels_from(rows).items():
+        by_sku.setdefault(place.sku, {})[place] = counts
+    return by_sku
+
+
 async def opened(tx: Transaction, places: Iterable[Place]) -> Book:
     """The levels as they are, nobody else's until the commit; a place that nothing is known of is not in the book."""
     return Book(levels_from(await store.lock_levels(tx, sorted(set(places)))))

@@ -73,6 +73,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("slot", "cart_id", name=op.f("order_carts_pk")),
     )
     op.create_table(
+        "order_entries",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("order_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.CheckConstraint("number > 0", name=op.f("order_entries_number_check")),
+        sa.PrimaryKeyConstraint("slot", "order_id", "number", name=op.f("order_entries_pk")),
+    )
+    op.create_table(
         "order_keys",
         sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("key", sa.Text(), autoincrement=False, nullable=False),

@@ -1,5 +1,7 @@
 """What orders do: each use case is a module here, and this is the whole of them."""
 
+from datetime import datetime
+
 from hansa.kernel.channel import Channel
 from hansa.kernel.clock import Clock
 from hansa.kernel.ids import Ids
@@ -10,7 +12,18 @@ from hansa.platform.outbox.inbox import REMEMBERED
 from hansa.platform.security.sealing import Keyring
 from hansa.services.carts.contract import Carts
 from hansa.services.inventory.contract import Inventory
-from hansa.services.orders.contract import FulfilmentDraft, Order, OrderDraft, OrderSummary, RefundDraft, Status
+from hansa.services.orders.contract import (
+    Entry,
+    FulfilmentDraft,
+    Order,
+    OrderDraft,
+    OrderSummary,
+    RefundDraft,
+    Sorting,
+    Status,
+    Summary,
+)
+from hansa.services.orders.rules import search
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.service.drive import Driver
 from hansa.services.orders.service.handle import Handling
@@ -66,7 +79,7 @@ class OrdersService:
         return await self._reading.get(order=order, member=member)
 
     async def list(self, *, member: str, limit: int = 20, cursor: str | None = None) -> Page[OrderSummary]:
-        return await self._reading.page(member=member, limit=limit, cursor=cursor)
+        return await self._reading.page_of_member(member=member, limit=limit, cursor=cursor)
 
     async def cancel(self, *, key: str, order: str, member: str | None) -> Order:
         return await self._handling.cancel(key=key, order=order, member=member)
@@ -80,9 +93,26 @@ class OrdersService:
         return await self._reading.get_for_staff(order_id=order_id)
 
     async def list_for_staff(
-        self, *, status: Status | None = None, limit: int = 20, cursor: str | None = None
+        self,
+        *,
+        status: Status | None = None,
+        q: str | None = None,
+        placed_from: datetime | None = None,
+        placed_to: datetime | None = None,
+        order: Sorting = "newest",
+        limit: int = 20,
+        cursor: str | None = None,
     ) -> Page[OrderSummary]:
-        return await self._reading.page(status=status, limit=limit, cursor=cursor)
+        wanted = search.span(q=q, since=placed_from, until=placed_to)
+        return await self._reading.page_of_everybody(
+            wanted=wanted, status=status, order=order, limit=limit, cursor=cursor
+        )
+
+    async def history(self, *, order_id: str) -> tuple[Entry, ...]:
+        return await self._reading.history(order_id=order_id)
+
+    async def summary(self, *, since: datetime) -> Summary:
+        return await self._reading.summary(since=since)
 
     async def fulfil(self, *, key: str, order_id: str, draft: FulfilmentDraft, actor: str) -> Order:
         return await self._handling.fulfil(key=key, order_id=order_id, draft=draft, actor=actor)

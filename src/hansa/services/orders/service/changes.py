@@ -1,23 +1,39 @@
-"""How an order leaves the state `pending`, and who hears of it: each within a transaction that has locked its row."""
+"""How an order changes, what is told of it, and who hears: each within a transaction that has locked its row."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from hansa.kernel.event import Event
 from hansa.platform.database.port import Transaction
-from hansa.services.orders.contract import Order, OrderPayment
-from hansa.services.orders.rules import answers, states
+from hansa.services.orders.contract import Entry, Order, OrderPayment
+from hansa.services.orders.rules import answers, history, states
 from hansa.services.orders.rules.answers import Refusal
 from hansa.services.orders.store import claims
+from hansa.services.orders.store import history as entry_store
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store.orders import Record
+
+
+async def save(
+    tx: Transaction,
+    record: Record,
+    *,
+    since: Record,
+    actor: str = history.BY_ITSELF,
+    also: Sequence[Entry] = (),
+) -> None:
+    """Keep what has changed since, and that it has, with what else is to be told in its history."""
+    await store.save(tx, record, since=since)
+    entries = (*history.changes(since.order, record.order, actor=actor), *also)
+    await entry_store.add(tx, entries, order_id=record.order.id)
 
 
 async def place(tx: Transaction, record: Record, *, payment: OrderPayment, at: datetime) -> Record:
     """Money is certain and the pieces are sold."""
     placed = _settled(record, states.placed(record.order, payment=payment, at=at))
-    await store.save(tx, placed, since=record)
+    await save(tx, placed, since=record)
     _emit(
         tx,
         placed,
@@ -31,26 +47,26 @@ async def reject(tx: Transaction, record: Record, refusal: Refusal, *, at: datet
     rejected = _settled(
         record, states.rejected(record.order, reason=refusal.reason, at=at), told=answers.kept(refusal.error)
     )
-    await store.save(tx, rejected, since=record)
+    await save(tx, rejected, since=record)
     await _free_cart(tx, record)
     _emit(tx, rejected, answers.order_rejected(rejected.order))
     return rejected
 
 
-async def cancel(tx: Transaction, record: Record, *, by: str, at: datetime) -> Record:
+async def cancel(tx: Transaction, record: Record, *, by: str, actor: str, at: datetime) -> Record:
     """Raises OrderConflict if it is too late. The cart of an order that was never placed may become another one."""
     cancelled = _settled(record, states.cancelled(record.order, by=by, at=at))
-    await store.save(tx, cancelled, since=record)
+    await save(tx, cancelled, since=record, actor=actor)
     if record.order.status == "pending":
         await _free_cart(tx, record)
     _emit(tx, cancelled, answers.order_cancelled(cancelled.order))
     return cancelled
 
 
-async def fulfil(tx: Transaction, record: Record, order: Order) -> Record:
+async def fulfil(tx: Transaction, record: Record, order: Order, *, actor: str) -> Record:
     """Keep what `states.fulfilled` decided."""
     fulfilled = replace(record, order=order)
-    await store.save(tx, fulfilled, since=record)
+    await save(tx, fulfilled, since=record, actor=actor)
     _emit(tx, fulfilled, answers.order_fulfilled(order))
     return fulfilled
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from hansa.platform.database.idempotency import claim, decode, digest, keep
 from hansa.platform.database.port import Transaction
 from hansa.services.orders.contract import FulfilmentDraft, NoSuchOrder, Order
-from hansa.services.orders.rules import answers, states
+from hansa.services.orders.rules import answers, history, states
 from hansa.services.orders.service import changes
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.store import orders as store
@@ -24,7 +24,9 @@ class Handling:
         record, contact = await self._books.owned(order=order, member=member)
 
         async def act(tx: Transaction, latest: Record) -> Record:
-            return await changes.cancel(tx, latest, by=states.BY_BUYER, at=self._books.clock.now())
+            return await changes.cancel(
+                tx, latest, by=states.BY_BUYER, actor=history.actor_of_buyer(member), at=self._books.clock.now()
+            )
 
         cancelled = await self._once(key, digest("cancel", record.order.id), record, act)
         return answers.shown(cancelled, contact=contact)
@@ -33,7 +35,7 @@ class Handling:
         record = await self._books.find(order=order_id)
 
         async def act(tx: Transaction, latest: Record) -> Record:
-            cancelled = await changes.cancel(tx, latest, by=states.BY_STAFF, at=self._books.clock.now())
+            cancelled = await changes.cancel(tx, latest, by=states.BY_STAFF, actor=actor, at=self._books.clock.now())
             await self._books.audit(tx, cancelled, actor=actor, action="orders.cancel", detail={})
             return cancelled
 
@@ -48,7 +50,7 @@ class Handling:
             order = states.fulfilled(latest.order, draft=draft, fulfilment_id=fulfilment_id, at=self._books.clock.now())
             sent = {line.sku: line.quantity for line in order.fulfilments[-1].lines}
             await self._books.audit(tx, latest, actor=actor, action="orders.fulfil", detail={"lines": sent})
-            return await changes.fulfil(tx, latest, order)
+            return await changes.fulfil(tx, latest, order, actor=actor)
 
         fulfilled = await self._once(key, digest("fulfil", record.order.id, draft), record, act)
         return await self._books.shown_to_staff(record, fulfilled)

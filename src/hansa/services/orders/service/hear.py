@@ -10,7 +10,8 @@ from hansa.kernel.clock import to_micros
 from hansa.kernel.money import Money
 from hansa.platform.database.port import Transaction
 from hansa.services.orders.contract import OrderRefund
-from hansa.services.orders.rules import states
+from hansa.services.orders.rules import history, states
+from hansa.services.orders.service import changes
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store import refunds
@@ -42,7 +43,8 @@ class Hearing:
             now = self._books.clock.now()
             refund = OrderRefund(id=refund_id, amount=amount, state=state, reason="", created_at=now)
             await refunds.tell(tx, order_id=order_id, refund=refund)
-            await store.save(tx, replace(record, order=states.touched(record.order, at=now)), since=record)
+            touched = replace(record, order=states.touched(record.order, at=now))
+            await changes.save(tx, touched, since=record, also=history.refund_news(record.order, refund))
 
     async def trouble(self, tx: Transaction, *, order_id: str) -> None:
         """The payment was refused, or the pieces are gone: whoever drives the order finds out whether that is so still,
@@ -61,4 +63,4 @@ class Hearing:
         """Keep it, and have the order looked after at once if it is pending."""
         if since.order.status == "pending":
             record = replace(record, resume_at=to_micros(now))
-        await store.save(tx, record, since=since)
+        await changes.save(tx, record, since=since)

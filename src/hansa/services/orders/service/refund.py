@@ -18,7 +18,8 @@ from hansa.services.orders.contract import (
     RefundDraft,
     RefundTooLarge,
 )
-from hansa.services.orders.rules import answers, states
+from hansa.services.orders.rules import answers, history, states
+from hansa.services.orders.service import changes
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store import refunds
@@ -90,9 +91,9 @@ class Refunding:
             if await refunds.ask(tx, asked):
                 latest = await self._lock(tx, record.order.id)
                 states.check_refundable(latest.order)
-                if draft.restock:
-                    back = states.returned(latest.order, restock=draft.restock, at=now)
-                    await store.save(tx, replace(latest, order=back), since=latest)
+                back = states.returned(latest.order, restock=draft.restock, at=now)
+                told = history.refund_asked(back, draft=draft, actor=actor)
+                await changes.save(tx, replace(latest, order=back), since=latest, actor=actor, also=[told])
                 await self._books.audit(
                     tx, latest, actor=actor, action="orders.refund", detail={"amount": draft.amount, "key": key}
                 )
@@ -135,7 +136,8 @@ class Refunding:
                 id=refund.id, amount=refund.amount, state=refund.state, reason=request.reason, created_at=now
             )
             await refunds.tell(tx, order_id=request.order_id, refund=told)
-            await store.save(tx, replace(latest, order=states.touched(latest.order, at=now)), since=latest)
+            touched = replace(latest, order=states.touched(latest.order, at=now))
+            await changes.save(tx, touched, since=latest, also=history.refund_news(latest.order, told))
             refunded = await self._lock(tx, request.order_id)
             return await self._answer(tx, request, refunded.order)
 
@@ -146,9 +148,9 @@ class Refunding:
             latest = await self._lock(tx, request.order_id)
             if (known := await self._answered(tx, request)) is not None:
                 return known
-            if request.restock:
-                order = states.not_returned(latest.order, restock=request.restock, at=now)
-                await store.save(tx, replace(latest, order=order), since=latest)
+            order = states.not_returned(latest.order, restock=request.restock, at=now)
+            told = history.refund_refused(order, code=error.code)
+            await changes.save(tx, replace(latest, order=order), since=latest, also=[told])
             return await self._answer(tx, request, record_error(error))
 
     async def _lock(self, tx: Transaction, order_id: str) -> Record:

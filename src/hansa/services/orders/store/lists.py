@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, cast, func, select, update
 
 from hansa.kernel.clock import from_micros, to_micros
-from hansa.kernel.ids import LARGEST, order_number, slot_of
+from hansa.kernel.ids import order_number, slot_of
 from hansa.kernel.money import Money
 from hansa.platform.database.port import Database, Reader, Row, Transaction
 from hansa.platform.database.statement import Statement, rows_parameter
@@ -18,21 +18,42 @@ from hansa.services.orders.tables import ORDERS
 
 _summary = (
     select(ORDERS.c.order_id, ORDERS.c.status, ORDERS.c.total, ORDERS.c.currency, ORDERS.c.pieces, ORDERS.c.created_at)
-    .where(ORDERS.c.order_id < bindparam("before", type_=ID))
-    .order_by(ORDERS.c.order_id.desc())
+    .where(ORDERS.c.order_id > bindparam("after", type_=ID), ORDERS.c.order_id < bindparam("before", type_=ID))
     .limit(bindparam("most", type_=COUNT))
 )
+_NEWEST, _OLDEST = ORDERS.c.order_id.desc(), ORDERS.c.order_id.asc()
 
 
-def _where(*conditions: Any) -> Statement:
-    clause: Select[Any] = _summary.where(*conditions)
+def _list(order: ColumnElement[Any], *conditions: Any) -> Statement:
+    clause: Select[Any] = _summary.where(*conditions).order_by(order)
     return Statement(clause)
 
 
-LIST_ALL = Statement(_summary)
-LIST_BY_STATUS = _where(ORDERS.c.status == bindparam("of_status", type_=TEXT))
-LIST_OF_MEMBER = _where(
-    ORDERS.c.slot == bindparam("of_slot", type_=SLOT), ORDERS.c.member == bindparam("of_member", type_=ID)
+_OF_STATUS = ORDERS.c.status == bindparam("of_status", type_=TEXT)
+LIST_ALL = {True: _list(_NEWEST), False: _list(_OLDEST)}
+LIST_BY_STATUS = {True: _list(_NEWEST, _OF_STATUS), False: _list(_OLDEST, _OF_STATUS)}
+"""By whether the newest come first."""
+LIST_OF_MEMBER = _list(
+    _NEWEST, ORDERS.c.slot == bindparam("of_slot", type_=SLOT), ORDERS.c.member == bindparam("of_member", type_=ID)
+)
+
+_some = select(ORDERS.c.order_id).where(_OF_STATUS).limit(bindparam("most", type_=COUNT)).subquery()
+COUNT_STATUS = Statement(select(func.count().label("orders")).select_from(_some))
+_latest = (
+    select(ORDERS.c.status, ORDERS.c.currency, ORDERS.c.total)
+    .where(ORDERS.c.order_id > bindparam("after", type_=ID))
+    .order_by(_NEWEST)
+    .limit(bindparam("most", type_=COUNT))
+    .subquery()
+)
+SUM_LATEST = Statement(
+    select(
+        _latest.c.status,
+        _latest.c.currency,
+        func.count().label("orders"),
+        # A sum of whole numbers is of another type on PostgreSQL.
+        cast(func.sum(_latest.c.total), COUNT).label("total"),
+    ).group_by(_latest.c.status, _latest.c.currency)
 )
 
 DUE_ORDERS = Statement(
@@ -62,18 +83,47 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
 
 
-async def summaries(
-    reader: Reader, *, limit: int, before: int | None, member: str | None = None, status: str | None = None
-) -> tuple[OrderSummary, ...]:
-    """Orders older than `before`, newest first: a member's, those with a status, or all."""
-    common: dict[str, Any] = {"before": LARGEST if before is None else before, "most": limit}
-    if member is not None:
-        rows = await reader.all(LIST_OF_MEMBER, of_slot=slot_of(member), of_member=int(member), **common)
-    elif status is not None:
-        rows = await reader.all(LIST_BY_STATUS, of_status=status, **common)
-    else:
-        rows = await reader.all(LIST_ALL, **common)
+class Sum(msgspec.Struct, frozen=True, kw_only=True):
+    """The orders of one status and currency: how many, and their totals in minor units."""
+
+    status: str
+    currency: str
+    orders: int
+    total: int
+
+
+async def of_member(reader: Reader, *, member: str, after: int, before: int, limit: int) -> tuple[OrderSummary, ...]:
+    """A member's orders between two ids, newest first."""
+    rows = await reader.all(
+        LIST_OF_MEMBER, of_slot=slot_of(member), of_member=int(member), after=after, before=before, most=limit
+    )
     return tuple(_summarized(row) for row in rows)
+
+
+async def of_everybody(
+    reader: Reader, *, after: int, before: int, limit: int, is_newest_first: bool, status: str | None
+) -> tuple[OrderSummary, ...]:
+    """Everybody's orders between two ids, or those of a status."""
+    common: dict[str, Any] = {"after": after, "before": before, "most": limit}
+    if status is None:
+        rows = await reader.all(LIST_ALL[is_newest_first], **common)
+    else:
+        rows = await reader.all(LIST_BY_STATUS[is_newest_first], of_status=status, **common)
+    return tuple(_summarized(row) for row in rows)
+
+
+async def count(reader: Reader, *, status: str, limit: int) -> int:
+    """How many orders have a status, counted no further than the limit."""
+    row = await reader.one(COUNT_STATUS, of_status=status, most=limit)
+    return int(row["orders"]) if row else 0
+
+
+async def sums(reader: Reader, *, after: int, limit: int) -> list[Sum]:
+    """Of the latest orders with ids beyond one, so many at most, by status and currency."""
+    rows = await reader.all(SUM_LATEST, after=after, most=limit)
+    return [
+        Sum(status=row["status"], currency=row["currency"], orders=row["orders"], total=row["total"]) for row in rows
+    ]
 
 
 async def due(reader: Reader | Database, *, at: datetime, limit: int) -> list[Due]:

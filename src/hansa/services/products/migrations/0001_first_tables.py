@@ -132,6 +132,8 @@ def upgrade() -> None:
         sa.CheckConstraint("version >= 1", name=op.f("products_version_check")),
         sa.PrimaryKeyConstraint("slot", "product_id", name=op.f("products_pk")),
     )
+    op.create_index(op.f("products_product_id_index"), "products", ["product_id"], unique=False)
+    op.create_index(op.f("products_slug_index"), "products", ["slug"], unique=False)
     op.create_table(
         "skus",
         sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),

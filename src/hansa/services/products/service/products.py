@@ -1,41 +1,54 @@
 """The catalogue: what everybody may see of it, and what staff and imports change in it."""
 
+import hashlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from hansa.kernel.channel import MAIN
-from hansa.kernel.clock import Clock, to_micros
+from hansa.kernel.clock import Clock, from_micros, to_micros
 from hansa.kernel.ids import LARGEST, SLOTS, Ids, is_id, slot_of, slot_of_value
 from hansa.kernel.page import LARGEST_PAGE, Page, read_cursor, write_cursor
 from hansa.platform.database.idempotency import claim, decode, digest, keep
 from hansa.platform.database.port import Database, Reader, Transaction
+from hansa.platform.files.pictures import Pictures
+from hansa.platform.files.port import NotAPicture, TooLarge
+from hansa.platform.files.preparing import LARGEST_BYTES, MOST_PIXELS, Prepared
 from hansa.platform.security import audit
 from hansa.services.products import rules
 from hansa.services.products.contract import (
+    MOST_LISTED,
     Category,
     DraftInvalid,
+    Listed,
     NoSuchCategory,
     NoSuchProduct,
     Offer,
+    Picture,
+    PictureInvalid,
+    PictureTooLarge,
     Product,
     ProductChanged,
     ProductDraft,
     ProductPatch,
     ProductRecord,
+    ProductSummary,
     PutReport,
     SkuTaken,
     SlugTaken,
+    Sorting,
 )
 from hansa.services.products.events import VariantAvailabilityChanged
 from hansa.services.products.service import putting
+from hansa.services.products.service.listing import Listing
 from hansa.services.products.service.showing import shown_categories, shown_offer, shown_product
 from hansa.services.products.store import availability, records, showing, writing
 from hansa.services.products.store.records import KeptProduct
 
 _CURSOR = "products"
 _RECORDS_CURSOR = "product-records"
+_LISTED_CURSOR = "products-listed"
 _Slot = Annotated[int, msgspec.Meta(ge=0, lt=SLOTS)]
 _Position = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
 
@@ -43,10 +56,13 @@ _Position = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
 class ProductsService:
     """See the contract. `default_locale` is the language shown where the one asked for is missing."""
 
-    def __init__(self, *, database: Database, clock: Clock, ids: Ids, default_locale: str = "en") -> None:
+    def __init__(
+        self, *, database: Database, clock: Clock, ids: Ids, pictures: Pictures, default_locale: str = "en"
+    ) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
+        self._pictures = pictures
         self._default_locale = default_locale
 
     async def get(self, *, name: str, locale: str, currency: str, price_list: str = MAIN) -> Product:
@@ -139,6 +155,30 @@ class ProductsService:
             else None,
         )
 
+    async def list_for_staff(
+        self,
+        *,
+        locale: str,
+        currency: str,
+        q: str | None = None,
+        status: Literal["active", "archived"] | None = None,
+        category: str | None = None,
+        order: Sorting = "newest",
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page[ProductSummary]:
+        async with self._database.read() as reader:
+            return await Listing(
+                reader=reader, languages=self._languages(locale), currency=currency, now=self._now()
+            ).page(
+                q=q or "",
+                status=status or "",
+                category="" if category is None else await _path(reader, category),
+                order=order,
+                limit=limit,
+                cursor=cursor,
+            )
+
     async def create(self, *, key: str, draft: ProductDraft, actor: str) -> ProductRecord:
         hash_of_draft = _sound(draft)
         request = digest("create", hash_of_draft, actor)
@@ -177,6 +217,18 @@ class ProductsService:
                 await self._note(tx, product_id=product_id, actor=actor, action="change", detail=detail)
             return await self._kept_answer(tx, key=key, product_id=product_id)
 
+    async def listed(self, *, limit: int = MOST_LISTED, cursor: str | None = None) -> Page[Listed]:
+        position = read_cursor(_LISTED_CURSOR, cursor, _Slot, _Position)
+        slot, product_id = position if position else (-1, 0)
+        rows = await self._database.all(records.LISTED, slot=slot, product_id=product_id, limit=limit + 1)
+        shown = rows[:limit]
+        return Page(
+            items=tuple(Listed(slug=row["slug"], updated_at=from_micros(row["updated_at"])) for row in shown),
+            next_cursor=write_cursor(_LISTED_CURSOR, shown[-1]["slot"], shown[-1]["product_id"])
+            if len(rows) > limit
+            else None,
+        )
+
     async def put_many(self, *, key: str, drafts: tuple[ProductDraft, ...], actor: str) -> PutReport:
         batch = await putting.examined(self._database, drafts)
         request = digest("put_many", [(draft.slug, batch.digests.get(draft.slug)) for draft in drafts], actor)
@@ -199,6 +251,36 @@ class ProductsService:
                 )
             await keep(tx, slot=slot, key=key, answer=report)
         return report
+
+    async def put_picture(self, *, key: str, data: bytes, actor: str) -> Picture:
+        prepared = await self._prepared(data)  # before the transaction: it takes its time, and repeating it is harmless
+        slot = slot_of_value(key)
+        picture = Picture(url=prepared.url, width=prepared.width, height=prepared.height)
+        request = digest("put_picture", hashlib.blake2b(data, digest_size=16).hexdigest(), actor)
+        async with self._database.write(slot) as tx:
+            kept = await claim(tx, slot=slot, key=key, request=request, now=self._clock.now())
+            if kept is not None:
+                return decode(kept, Picture)
+            await audit.record(
+                tx,
+                slot=slot,
+                audit_id=self._ids.new(slot=slot),
+                at=self._clock.now(),
+                actor=actor,
+                action="products.put_picture",
+                target=picture.url,
+                detail={"bytes": len(data)},
+            )
+            await keep(tx, slot=slot, key=key, answer=picture)
+        return picture
+
+    async def _prepared(self, data: bytes) -> Prepared:
+        try:
+            return await self._pictures.put(data=data)
+        except NotAPicture as error:
+            raise PictureInvalid(reason=error.reason) from error
+        except TooLarge as error:
+            raise PictureTooLarge(largest_bytes=LARGEST_BYTES, most_pixels=MOST_PIXELS) from error
 
     async def hear_availability(self, tx: Transaction, *, words: Sequence[tuple[str, str, bool, int]]) -> None:
         """Take in what was said of skus at locations (sku, location, whether it can be had there, version of that).

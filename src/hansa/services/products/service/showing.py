@@ -8,7 +8,16 @@ from hansa.kernel.clock import from_micros
 from hansa.kernel.money import Money
 from hansa.platform.database.port import Row
 from hansa.services.products import rules
-from hansa.services.products.contract import AttributeValue, Category, Image, ImageDraft, Offer, Product, Variant
+from hansa.services.products.contract import (
+    AttributeValue,
+    Category,
+    Image,
+    ImageDraft,
+    Offer,
+    Product,
+    ProductSummary,
+    Variant,
+)
 
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, AttributeValue])
 _IMAGES = msgspec.json.Decoder(tuple[ImageDraft, ...])
@@ -23,12 +32,33 @@ def shown_product(row: Row, variants: Sequence[Row], *, languages: rules.Languag
         description=row["description"],
         category=row["category"],
         brand=row["brand"],
-        images=tuple(
-            Image(url=image.url, alt=rules.in_language(image.alt, languages) or "")
-            for image in _IMAGES.decode(row["images"])
-        ),
+        images=_shown_images(row, languages=languages),
         attributes=_ATTRIBUTES.decode(row["attributes"]),
         variants=tuple(_shown_variant(variant, currency=currency) for variant in variants),
+        updated_at=from_micros(row["updated_at"]),
+    )
+
+
+def _shown_images(row: Row, *, languages: rules.Languages) -> tuple[Image, ...]:
+    return tuple(
+        Image(url=image.url, alt=rules.in_language(image.alt, languages) or "")
+        for image in _IMAGES.decode(row["images"])
+    )
+
+
+def shown_summary(row: Row, variants: Sequence[Row], *, languages: rules.Languages, currency: str) -> ProductSummary:
+    amounts = [variant["amount"] for variant in variants if variant["amount"] is not None]
+    return ProductSummary(
+        id=str(row["product_id"]),
+        slug=row["slug"],
+        name=row["name"],
+        status=row["status"],
+        category=row["category"],
+        brand=row["brand"],
+        image=next(iter(_shown_images(row, languages=languages)), None),
+        variants=len(variants),
+        available=any(variant["is_available"] for variant in variants),
+        price_from=Money(min(amounts), currency) if amounts else None,
         updated_at=from_micros(row["updated_at"]),
     )
 

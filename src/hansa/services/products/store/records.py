@@ -85,6 +85,16 @@ PAGE = Statement(
     .order_by(PRODUCTS.c.slot, PRODUCTS.c.product_id)
     .limit(bindparam("limit", type_=COUNT))
 )
+LISTED = Statement(
+    select(PRODUCTS.c.slot, PRODUCTS.c.product_id, PRODUCTS.c.slug, PRODUCTS.c.updated_at)
+    .where(
+        PRODUCTS.c.status == "active",
+        tuple_(PRODUCTS.c.slot, PRODUCTS.c.product_id)
+        > tuple_(bindparam("slot", type_=SLOT), bindparam("product_id", type_=ID)),
+    )
+    .order_by(PRODUCTS.c.slot, PRODUCTS.c.product_id)
+    .limit(bindparam("limit", type_=COUNT))
+)
 
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, AttributeValue])
 _IMAGES = msgspec.json.Decoder(tuple[ImageDraft, ...])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Label, ScalarSelect, Table, and_, bindparam, case, func, or_, select
+from sqlalchemy import FromClause, Label, ScalarSelect, Table, and_, bindparam, case, func, or_, select
 
 from hansa.kernel.ids import slot_of, slot_of_value
 from hansa.platform.database.port import Database, Reader, Row
@@ -23,8 +23,8 @@ def _of_the_same_product(table: Table, other: Any) -> Any:
     return and_(table.c.slot == other.c.slot, table.c.product_id == other.c.product_id)
 
 
-def _best_locale() -> ScalarSelect[Any]:
-    """The language in which a product is shown: see rules.languages for the order."""
+def best_locale(products: FromClause = PRODUCTS) -> ScalarSelect[Any]:
+    """The language in which each of some products is shown: see rules.languages for the order."""
     texts = PRODUCT_TEXTS.alias("candidates")
     rank = case(
         (texts.c.locale == bindparam("exact", type_=TEXT), 0),
@@ -34,10 +34,10 @@ def _best_locale() -> ScalarSelect[Any]:
     )
     return (
         select(texts.c.locale)
-        .where(texts.c.slot == PRODUCTS.c.slot, texts.c.product_id == PRODUCTS.c.product_id)
+        .where(texts.c.slot == products.c.slot, texts.c.product_id == products.c.product_id)
         .order_by(rank, texts.c.locale)
         .limit(1)
-        .correlate(PRODUCTS)
+        .correlate(products)
         .scalar_subquery()
     )
 
@@ -66,7 +66,7 @@ def _present_price(name: str) -> Label[Any]:
     )
 
 
-_IN_ITS_LANGUAGE = and_(_of_the_same_product(PRODUCT_TEXTS, PRODUCTS), PRODUCT_TEXTS.c.locale == _best_locale())
+_IN_ITS_LANGUAGE = and_(_of_the_same_product(PRODUCT_TEXTS, PRODUCTS), PRODUCT_TEXTS.c.locale == best_locale())
 _SHOWN = (
     PRODUCTS.c.slot,
     PRODUCTS.c.product_id,

@@ -74,6 +74,11 @@ class Tariff:
             )
         )
 
+    def reached(self, countries: Iterable[str], *, on: date) -> tuple[str, ...]:
+        """Those of the countries to which something goes on a day, in whichever currency, in order."""
+        places = {place for (place, _), rates in self._rates.items() if any(rate.is_in_force(on) for rate in rates)}
+        return tuple(sorted(country for country in countries if not places.isdisjoint((country, EVERYWHERE))))
+
     def _in_force(self, country: str, currency: str, on: date) -> list[Rate]:
         """The country's own rates in the currency, else those for everywhere; never some of each."""
         for place in (country, EVERYWHERE):

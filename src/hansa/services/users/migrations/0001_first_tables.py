@@ -9,6 +9,23 @@ down_revision: str | None = None
 
 def upgrade() -> None:
     op.create_table(
+        "addresses",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("user_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("saved_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("slot", "user_id", "saved_id", name=op.f("addresses_pk")),
+    )
+    op.create_index(
+        "addresses_default_index",
+        "addresses",
+        ["slot", "user_id"],
+        unique=True,
+        sqlite_where=sa.text("is_default"),
+        postgresql_where=sa.text("is_default"),
+    )
+    op.create_table(
         "audit",
         sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("audit_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -31,6 +48,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("slot", "key", name=op.f("commands_pk")),
     )
     op.create_index(op.f("commands_claimed_at_index"), "commands", ["claimed_at"], unique=False)
+    op.create_table(
+        "consents",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("user_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("purpose", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("given", sa.Boolean(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("number > 0", name=op.f("consents_number_check")),
+        sa.PrimaryKeyConstraint("slot", "user_id", "purpose", "number", name=op.f("consents_pk")),
+    )
     op.create_table(
         "dead_letters",
         sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
@@ -96,3 +125,4 @@ def upgrade() -> None:
         sa.CheckConstraint("password_hash LIKE '$argon2id$%'", name=op.f("users_hashed_check")),
         sa.PrimaryKeyConstraint("slot", "user_id", name=op.f("users_pk")),
     )
+    op.create_index(op.f("users_user_id_index"), "users", ["user_id"], unique=False)

@@ -1,0 +1,1 @@
+"""How the tables of home came to be, step by step."""

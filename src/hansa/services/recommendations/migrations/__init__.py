@@ -1,0 +1,1 @@
+"""How the tables of recommendations came to be, step by step."""

@@ -1,0 +1,1 @@
+"""How the tables of search came to be, step by step."""

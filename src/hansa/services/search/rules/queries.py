@@ -1,0 +1,189 @@
+"""What a query means: its words in units, what may stand for each unit, and what kind of thing is looked for.
+
+A unit is a word, an expression that has synonyms, or two words that are also written as one (`note book`); all units
+must be found, each by one of its readings. The kind of thing is what the last words name (before `for`, `with`, …): of
+`hp notebook battery` the battery.
+"""
+
+import itertools
+import unicodedata
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from hansa.services.search.contract import LONGEST_QUERY
+from hansa.services.search.rules.documents import code_of, is_code
+from hansa.services.search.rules.kinds import LONGEST_KIND, joined
+from hansa.services.search.rules.synonyms import LONGEST_SPAN, Stems, synonyms
+from hansa.services.search.rules.words import stem, tokens
+
+MOST_WORDS = 16
+"""Words of a query that count."""
+MOST_READINGS = 8
+"""Readings of one unit, the one typed included."""
+MOST_SPANS = 64
+"""Readings of one span of units that are compared with the kinds there are."""
+
+_STOP = frozenset({"a", "an", "the", "of", "and", "or", "i", "want", "need", "buy", "my", "is", "的", "和", "了"})
+_BEFORE_PURPOSE = frozenset({"for", "with", "to", "from", "by", "without", "in", "on", "compatible"})
+"""What follows these is not the thing looked for but what it is for."""
+
+
+class Lexicon(Protocol):
+    """What the index knows of words."""
+
+    def count(self, word: str) -> int:
+        """In how many products the word stands, as it is written, in name, brand or category."""
+        ...
+
+    def is_kind(self, kind: str) -> bool:
+        """Whether a category or product type is called so."""
+        ...
+
+    def stands(self, stem: str) -> bool:
+        """Whether any product has the stem in name, brand or category."""
+        ...
+
+    def is_head(self, kind: str) -> bool:
+        """Whether the name of a category or product type ends so."""
+        ...
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """What must be found: one of some readings, the typed one first. `code` is what it would be as a model number."""
+
+    readings: tuple[Stems, ...]
+    words: tuple[str, ...]
+    code: str = ""
+
+
+class Meaning(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query looks for. `kinds` and `heads` name what the thing is, `others` what else is mentioned."""
+
+    units: tuple[Unit, ...]
+    kinds: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    code: str = ""
+    """The whole query as a model number, if it may be one."""
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A word of a query; `parts` are more than one in `dv7-1211ea`. `is_purpose`: it stands behind a `for`."""
+
+    parts: tuple[str, ...]
+    is_purpose: bool = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+
+def words_of(query: str) -> list[Word]:
+    """The words of a query that matter."""
+    found: list[Word] = []
+    kept: list[Word] = []
+    is_purpose = False
+    for token in tokens(readable(query), is_query=True):
+        is_purpose = is_purpose or (bool(found) and token[0] in _BEFORE_PURPOSE)
+        if token[0] in _BEFORE_PURPOSE or token[0] in _STOP:
+            kept.append(Word(token))
+        else:
+            found.append(Word(token, is_purpose))
+    return (found or kept)[:MOST_WORDS]
+
+
+def readable(query: str) -> str:
+    """A query without what is no text, and cut where nobody types on."""
+    text = query[: LONGEST_QUERY * 4].encode("utf-8", "replace").decode("utf-8")
+    text = "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
+    return " ".join(text.split())[:LONGEST_QUERY]
+
+
+def meaning(words: Sequence[Word], lexicon: Lexicon) -> Meaning:
+    """What the words look for, as far as the index knows them."""
+    found: list[Unit] = []
+    purposes: list[bool] = []
+    at = 0
+    while at < len(words):
+        unit, length = _unit(words[at:], lexicon)
+        found.append(unit)
+        purposes.append(words[at].is_purpose)
+        at += length
+    kinds, heads, others = _kinds(found, purposes, lexicon)
+    whole = code_of("".join(word.text for word in words))
+    return Meaning(units=tuple(found), kinds=kinds, heads=heads, others=others, code=whole if is_code(whole) else "")
+
+
+def _unit(words: Sequence[Word], lexicon: Lexicon) -> tuple[Unit, int]:
+    """The unit that begins here, and of how many words it is."""
+    known = synonyms()
+    for length in range(min(LONGEST_SPAN, len(words)), 0, -1):
+        span = _stems(words[:length])
+        if length > 1 and (whole := _written_as_one(words[:length], lexicon)):
+            readings = (span, (stem(whole),), *known.of((stem(whole),)), *known.of(span))
+            return Unit(_useful(readings, lexicon), (whole,)), length
+        if known.knows(span):
+            return Unit(_useful((span, *known.of(span)), lexicon), _texts(words[:length])), length
+    word = words[0]
+    code = code_of(word.text)
+    readings = (_stems([word]),) if len(word.parts) == 1 else (_stems([word]), (stem(word.text),))
+    return Unit(readings, _texts([word]), code if is_code(code) else ""), 1
+
+
+def _written_as_one(words: Sequence[Word], lexicon: Lexicon) -> str:
+    """`note book` as notebook, if products call it so."""
+    if len(words) != 2 or not all(word.text.isascii() and len(word.parts) == 1 for word in words):
+        return ""
+    whole = words[0].text + words[1].text
+    if whole.isdigit() or len(whole) < 4:
+        return ""
+    return whole if lexicon.count(whole) else ""
+
+
+def _useful(readings: Sequence[Stems], lexicon: Lexicon) -> tuple[Stems, ...]:
+    """The one typed, and of the others those that find something which a shorter one does not find already."""
+    first, *others = dict.fromkeys(readings)
+    kept: list[Stems] = []
+    for reading in sorted(others, key=len):
+        is_found = any(set(shorter) <= set(reading) for shorter in (first, *kept))
+        if not is_found and all(lexicon.stands(stem) for stem in reading):
+            kept.append(reading)
+    return (first, *kept)[:MOST_READINGS]
+
+
+def _stems(words: Sequence[Word]) -> Stems:
+    return tuple(stem(part) for word in words for part in word.parts)
+
+
+def _texts(words: Sequence[Word]) -> tuple[str, ...]:
+    return tuple(part for word in words for part in word.parts)
+
+
+def _kinds(
+    units: Sequence[Unit], purposes: Sequence[bool], lexicon: Lexicon
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The kinds and heads of the thing looked for, and the kinds that are only mentioned."""
+    spans: list[tuple[int, int, tuple[str, ...], tuple[str, ...]]] = []
+    taken = [False] * len(units)
+    for length in range(min(LONGEST_KIND, len(units)), 0, -1):
+        for start in range(len(units) - length, -1, -1):
+            if any(taken[start : start + length]):
+                continue
+            readings = _span_readings(units[start : start + length])
+            kinds = tuple(kind for kind in readings if lexicon.is_kind(kind))
+            heads = tuple(kind for kind in readings if lexicon.is_head(kind))
+            if kinds or heads:
+                taken[start : start + length] = [True] * length
+                spans.append((start, start + length, kinds, heads))
+    if not spans:
+        return (), (), ()
+    meant = max(spans, key=lambda span: (not purposes[span[0]], span[1]))
+    others = tuple(kind for span in spans if span is not meant for kind in span[2])
+    return meant[2], meant[3], others
+
+
+def _span_readings(units: Sequence[Unit]) -> list[str]:
+    readings = itertools.product(*(unit.readings for unit in units))
+    return list(dict.fromkeys(joined(itertools.chain(*reading)) for reading in itertools.islice(readings, MOST_SPANS)))

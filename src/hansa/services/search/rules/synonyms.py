@@ -1,0 +1,49 @@
+"""What is looked for besides what was typed: groups of words that mean the same, from a file."""
+
+from collections import defaultdict
+from functools import lru_cache
+from pathlib import Path
+
+from hansa.services.search.rules.words import stem, tokens
+
+FILE = Path(__file__).with_name("synonyms.txt")
+LONGEST_SPAN = 4
+"""Words of the longest expression in the file that is recognised."""
+
+Stems = tuple[str, ...]
+
+
+class Synonyms:
+    """Finds what stands for an expression; expressions are compared by their stems."""
+
+    def __init__(self, text: str) -> None:
+        self._others: defaultdict[Stems, dict[Stems, None]] = defaultdict(dict)
+        for line in text.splitlines():
+            self._add(line.partition("#")[0])
+
+    def of(self, span: Stems) -> tuple[Stems, ...]:
+        """What is looked for besides an expression; empty if nothing is known of it."""
+        return tuple(self._others.get(span, ()))
+
+    def knows(self, span: Stems) -> bool:
+        return span in self._others
+
+    def _add(self, line: str) -> None:
+        left, arrow, right = line.partition("=>")
+        asked = _expressions(left)
+        meant = _expressions(right) if arrow else asked
+        for expression in asked:
+            for other in meant:
+                if other != expression:
+                    self._others[expression][other] = None
+
+
+def _expressions(text: str) -> list[Stems]:
+    found = (tuple(stem(word) for token in tokens(part, is_query=True) for word in token) for part in text.split(","))
+    return [expression for expression in found if expression and len(expression) <= LONGEST_SPAN]
+
+
+@lru_cache(maxsize=1)
+def synonyms() -> Synonyms:
+    """Those of the file, read once."""
+    return Synonyms(FILE.read_text("utf-8"))

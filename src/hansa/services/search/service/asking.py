@@ -1,0 +1,172 @@
+"""What is asked of tantivy: a meaning as a query with its boosts, and what is chosen as filters.
+
+The boosts are tuned on one half of the judged queries and checked on the other (`make relevance`).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tantivy
+
+from hansa.services.search.rules.ordering import Choice
+from hansa.services.search.rules.queries import Meaning, Unit
+from hansa.services.search.rules.synonyms import Stems
+from hansa.services.search.service.index import ProductIndex
+
+NAME = 3.0
+"""A word in the name says most of what a product is."""
+ABOUT = 2.0
+"""Brand and category hold of many products, so a word there tells them apart less than one in the name."""
+MORE = 0.5
+"""Attributes and descriptions speak of much that a product is not: what it works with, what it is packed in."""
+SYNONYM = 0.8
+"""What was typed stands above what stands for it."""
+TIE = 0.15
+"""How much the weaker fields add to the strongest: a word in name and category counts a little more than once."""
+CODE = 60.0
+"""A model number, sku or GTIN is meant and nothing else."""
+KIND = 60.0
+"""Above what a few words in names can add up to: who looks for a printer does not look for its toner."""
+HEAD = 30.0
+"""A label printer is a printer, though not the first that comes to mind."""
+OTHER_KIND = 4.0
+"""What is mentioned beside the thing itself: in `notebook battery`, where no such kind is known, the notebook."""
+PHRASE = 6.0
+"""Words side by side as they were typed."""
+AVAILABLE = 1.0
+"""Of equals, what can be had comes first."""
+RELAXED_SHARE = 0.6
+"""Part of the words that must be found when nothing has all of them."""
+
+_MUST, _SHOULD = tantivy.Occur.Must, tantivy.Occur.Should
+
+
+class Asked(NamedTuple):
+    """A query in two forms: `matching` finds the same products as `ranking`, and is quicker where no order is asked."""
+
+    matching: tantivy.Query
+    ranking: tantivy.Query
+
+
+NOTHING = Asked(tantivy.Query.empty_query(), tantivy.Query.empty_query())
+
+
+class Asking:
+    """Makes queries for one index."""
+
+    def __init__(self, index: ProductIndex) -> None:
+        self._index = index
+        self._schema = index.schema
+        available = index.searcher.doc_freq("available", 1)
+        # The shorter list is the quicker one to consult; it comes to the same order.
+        self._stock = (1, AVAILABLE) if available * 2 < index.products else (0, -AVAILABLE)
+
+    def strict(self, meaning: Meaning) -> Asked:
+        """Every unit is found."""
+        return self._asked([self._unit(unit) for unit in meaning.units], meaning, least=len(meaning.units))
+
+    def relaxed(self, meaning: Meaning) -> Asked:
+        """Most units are found; the more, the better."""
+        least = max(1, round(len(meaning.units) * RELAXED_SHARE))
+        return self._asked([self._unit(unit) for unit in meaning.units], meaning, least=least)
+
+    def _asked(self, units: Sequence[tantivy.Query], meaning: Meaning, *, least: int) -> Asked:
+        if least == len(units):
+            wanted = units[0] if least == 1 else tantivy.Query.boolean_query([(_MUST, unit) for unit in units])
+        else:
+            wanted = tantivy.Query.boolean_query([(_SHOULD, unit) for unit in units], minimum_number_should_match=least)
+        if meaning.code and not (len(units) == 1 and meaning.units[0].code):
+            wanted = tantivy.Query.disjunction_max_query([wanted, self._constant("code", meaning.code, CODE)])
+        return Asked(matching=wanted, ranking=tantivy.Query.boolean_query([(_MUST, wanted), *self._likings(meaning)]))
+
+    def filters(self, choice: Choice, *, currency: str, but: tuple[str, str] | None = None) -> list[tantivy.Query]:
+        """What is chosen, but for one facet (its kind and name)."""
+        found: list[tantivy.Query] = []
+        if choice.category is not None and but != ("category", ""):
+            path = self._index.values.path(choice.category)
+            found.append(self._any_of("path", "category", "", () if path is None else (path,)))
+        if choice.brands and but != ("brand", ""):
+            found.append(self._any_of("brand", "brand", "", choice.brands))
+        for name, values in choice.attributes.items():
+            if values and but != ("attribute", name):
+                found.append(self._any_of("choice", "attribute", name, values))
+        if choice.bounds_price and but != ("price", ""):
+            found.append(self.between(f"price_{currency}", choice.price_min, choice.price_max))
+        if choice.in_stock:
+            found.append(self._constant("available", 1, 0.0))
+        return found
+
+    def all_of(self, query: tantivy.Query | None, filters: Sequence[tantivy.Query]) -> tantivy.Query:
+        """What matches a query (None: everything) and filters, which add nothing to the score."""
+        if query is None and not filters:
+            return tantivy.Query.all_query()
+        parts = [(_MUST, part) for part in ([] if query is None else [query]) + list(filters)]
+        return parts[0][1] if len(parts) == 1 else tantivy.Query.boolean_query(parts)
+
+    def between(self, field: str, lowest: int | None, highest: int | None) -> tantivy.Query:
+        """Whatever has a number within bounds, both included."""
+        wanted = tantivy.Query.range_query(self._schema, field, tantivy.FieldType.Unsigned, lowest, highest)
+        return tantivy.Query.const_score_query(wanted, 0.0)
+
+    def terms(self, field: str, terms: Sequence[str]) -> tantivy.Query:
+        """Whatever has any of some terms."""
+        return tantivy.Query.boolean_query([(_SHOULD, self._term(field, term, 1.0)) for term in terms])
+
+    def typed(self, words: Sequence[Stems]) -> tantivy.Query:
+        """Whatever has all words in name, brand or category: for suggestions."""
+        return tantivy.Query.boolean_query(
+            [(_MUST, self._word(stem, NAME, ABOUT)) for stems in words for stem in stems]
+        )
+
+    def liked(self) -> tantivy.Query:
+        """Of equals, what can be had comes first."""
+        return self._constant("available", *self._stock)
+
+    def _unit(self, unit: Unit) -> tantivy.Query:
+        readings = []
+        for place, stems in enumerate(unit.readings):
+            boost = 1.0 if place == 0 else SYNONYM
+            words = [self._word(stem, NAME * boost, ABOUT * boost, MORE * boost) for stem in stems]
+            readings.append(
+                words[0] if len(words) == 1 else tantivy.Query.boolean_query([(_MUST, word) for word in words])
+            )
+        if unit.code:
+            readings.append(self._constant("code", unit.code, CODE))
+        return readings[0] if len(readings) == 1 else tantivy.Query.disjunction_max_query(readings)
+
+    def _word(self, stem: str, name: float, about: float, more: float = 0.0) -> tantivy.Query:
+        fields = [self._term("name", stem, name), self._term("about", stem, about)]
+        if more:
+            fields.append(self._term("more", stem, more))
+        return tantivy.Query.disjunction_max_query(fields, TIE)
+
+    def _likings(self, meaning: Meaning) -> list[tuple[tantivy.Occur, tantivy.Query]]:
+        """What makes a product better without being needed."""
+        liked: list[tuple[tantivy.Occur, tantivy.Query]] = [(_SHOULD, self.liked())]
+        meant = [self._constant("kind", kind, KIND) for kind in meaning.kinds]
+        meant += [self._constant("head", kind, HEAD) for kind in (*meaning.kinds, *meaning.heads)]
+        if meant:
+            liked.append((_SHOULD, tantivy.Query.disjunction_max_query(meant)))
+        liked += [(_SHOULD, self._constant("kind", kind, OTHER_KIND)) for kind in meaning.others]
+        typed = [stem for unit in meaning.units for stem in unit.readings[0]]
+        if len(typed) > 1:
+            phrase = tantivy.Query.phrase_query(self._schema, "name", list(typed))
+            liked.append((_SHOULD, tantivy.Query.const_score_query(phrase, PHRASE)))
+        return liked
+
+    def _any_of(self, field: str, sort: str, name: str, values: Sequence[str]) -> tantivy.Query:
+        numbers = [number for value in values if (number := self._index.values.find(sort, name, value)) is not None]
+        if not numbers:
+            return tantivy.Query.empty_query()
+        if len(numbers) == 1:
+            return self._constant(field, numbers[0], 0.0)
+        terms = [(_SHOULD, self._term(field, number, 1.0)) for number in numbers]
+        return tantivy.Query.const_score_query(tantivy.Query.boolean_query(terms), 0.0)
+
+    def _term(self, field: str, value: str | int, boost: float) -> tantivy.Query:
+        query = tantivy.Query.term_query(self._schema, field, value, index_option="freq")
+        return query if boost == 1.0 else tantivy.Query.boost_query(query, boost)
+
+    def _constant(self, field: str, value: str | int, score: float) -> tantivy.Query:
+        query = tantivy.Query.term_query(self._schema, field, value, index_option="basic")
+        return tantivy.Query.const_score_query(query, score)

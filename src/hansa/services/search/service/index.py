@@ -1,0 +1,195 @@
+"""The index: tantivy's files in a folder, what its numbers mean, and how far it has heard."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tantivy
+
+from hansa.kernel.clock import from_micros, to_micros
+from hansa.services.search.rules.documents import Entry
+from hansa.services.search.rules.ordering import falling_key, rising_key
+from hansa.services.search.service.values import Values
+
+FORMAT = 1
+"""To be raised when the schema or what entries say changes: an index of another format is built anew."""
+STATE_FILE = "state.json"
+VALUES_FILE = "values.json"
+INDEX_FOLDER = "tantivy"
+HEAP_BYTES = 15_000_000
+"""What the writer gathers before it writes a segment; tantivy takes no less."""
+BUILDING_HEAP_BYTES = 40_000_000
+"""The same while a whole index is built: fewer segments are read faster."""
+
+IN_WORDS = "whitespace"
+AS_IT_IS = "raw"
+
+
+class IndexUnusable(Exception):
+    """The folder holds no index that this process can read: it must be built anew."""
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What is noted beside the index after each commit. `as_of` is in microseconds."""
+
+    format: int
+    currencies: tuple[str, ...]
+    as_of: int
+    is_complete: bool
+
+
+def schema_of(currencies: Sequence[str]) -> tantivy.Schema:
+    """The fields. Only names keep positions, for phrases; numbers stand for paths, brands and values (see Values)."""
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field("id", indexed=True, fast=True)
+    builder.add_text_field("name", tokenizer_name=IN_WORDS)
+    builder.add_text_field("about", tokenizer_name=IN_WORDS, index_option="freq")
+    builder.add_text_field("more", tokenizer_name=IN_WORDS, index_option="freq")
+    for field in ("words", "kind", "head", "code"):
+        builder.add_text_field(field, tokenizer_name=AS_IT_IS, index_option="basic")
+    builder.add_unsigned_field("path", indexed=True)
+    builder.add_unsigned_field("category", fast=True)
+    builder.add_unsigned_field("brand", indexed=True, fast=True)
+    builder.add_unsigned_field("choice", indexed=True, fast=True)
+    builder.add_unsigned_field("available", indexed=True)
+    for currency in currencies:
+        for field in ("price", "rising", "falling"):
+            builder.add_unsigned_field(f"{field}_{currency}", fast=True)
+    return builder.build()
+
+
+class ProductIndex:
+    """One index in one folder, with one writer. Writing is for one thread at a time, searching for any."""
+
+    def __init__(self, *, folder: Path, currencies: Sequence[str], heap_bytes: int = HEAP_BYTES) -> None:
+        """Open what the folder holds, or make an empty index in an empty one. Raises IndexUnusable."""
+        self.folder = folder
+        self.currencies = tuple(currencies)
+        self.schema = schema_of(currencies)
+        self.generation = 0
+        """Counts commits: what is remembered of searches is of one generation."""
+        try:
+            (folder / INDEX_FOLDER).mkdir(parents=True, exist_ok=True)
+            state = _read(folder / STATE_FILE, State)
+            if state is not None and (state.format, state.currencies) != (FORMAT, self.currencies):
+                raise IndexUnusable("it is of another format")
+            if state is None and any((folder / INDEX_FOLDER).iterdir()):
+                raise IndexUnusable("it was never finished")
+            self.values = Values.read(folder / VALUES_FILE) if state is not None else Values()
+            self._index = tantivy.Index(self.schema, path=str(folder / INDEX_FOLDER))
+            self._index.config_reader("manual")
+            self._writer = self._index.writer(heap_bytes, 1)
+            self._index.reload()
+            self.searcher = self._index.searcher()
+            self.searcher.search(tantivy.Query.all_query(), limit=1)
+        except IndexUnusable:
+            raise
+        except Exception as error:  # whatever tantivy makes of broken files
+            raise IndexUnusable(f"{type(error).__name__}: {error}") from error
+        self.as_of: datetime | None = from_micros(state.as_of) if state is not None else None
+        self.is_complete = state.is_complete if state is not None else False
+
+    @property
+    def products(self) -> int:
+        return int(self.searcher.num_docs)
+
+    @property
+    def segments(self) -> int:
+        return int(self.searcher.num_segments)
+
+    def put(self, entries: Iterable[Entry], *, gone: Iterable[int] = (), are_new: bool = False) -> None:
+        """Add products or replace them, and take out those that are gone; to be committed."""
+        for product_id in gone:
+            self._writer.delete_documents_by_term("id", product_id)
+        for entry in entries:
+            if not are_new:
+                self._writer.delete_documents_by_term("id", entry.product_id)
+            self._writer.add_document(self._document(entry))
+
+    def commit(self, *, as_of: datetime, is_complete: bool) -> None:
+        """Make what was put durable and visible. The state is noted last: what a crash leaves out is put once more."""
+        _write(self.folder / VALUES_FILE, self.values.packed())
+        self._writer.commit()
+        state = State(format=FORMAT, currencies=self.currencies, as_of=to_micros(as_of), is_complete=is_complete)
+        _write(self.folder / STATE_FILE, msgspec.json.encode(state))
+        self._index.reload()
+        self.searcher = self._index.searcher()
+        self.generation += 1
+        self.as_of, self.is_complete = as_of, is_complete
+
+    def settle(self) -> None:
+        """Wait until segments are merged; the writer is another one afterwards."""
+        self._writer.wait_merging_threads()
+        self._writer = self._index.writer(HEAP_BYTES, 1)
+        self._index.reload()
+        self.searcher = self._index.searcher()
+        self.generation += 1
+
+    def close(self) -> None:
+        """Let go of the files; nothing is lost but what was not committed."""
+        self._writer.wait_merging_threads()
+
+    def _document(self, entry: Entry) -> tantivy.Document:
+        document = tantivy.Document()
+        document.add_unsigned("id", entry.product_id)
+        for field in ("name", "about", "more"):
+            if text := getattr(entry, field):
+                document.add_text(field, text)
+        several: dict[str, Iterable[str]] = {
+            "words": entry.words,
+            "kind": entry.kinds,
+            "head": entry.heads,
+            "code": entry.codes,
+        }
+        for field, texts in several.items():
+            for text in texts:
+                document.add_text(field, text)
+        self._number(document, entry)
+        for currency in self.currencies:
+            amount = entry.prices.get(currency)
+            if amount is not None:
+                document.add_unsigned(f"price_{currency}", amount)
+            document.add_unsigned(f"rising_{currency}", rising_key(amount, product_id=entry.product_id))
+            document.add_unsigned(f"falling_{currency}", falling_key(amount, product_id=entry.product_id))
+        return document
+
+    def _number(self, document: tantivy.Document, entry: Entry) -> None:
+        values = self.values
+        values.learn(categories=entry.categories, kinds=entry.kinds, heads=entry.heads)
+        path = None
+        for path in entry.categories:
+            document.add_unsigned("path", values.number("category", "", path))
+        if path is not None:
+            document.add_unsigned("category", values.number("category", "", path))
+        if entry.brand is not None:
+            document.add_unsigned("brand", values.number("brand", "", entry.brand))
+        attributes = entry.attributes
+        if values.plan is not None:
+            attributes = tuple(choice for choice in attributes if choice[0] in values.plan)
+        for name, value in dict.fromkeys((*entry.options, *attributes)):
+            document.add_unsigned("choice", values.number("attribute", name, value))
+        document.add_unsigned("available", int(entry.is_available))
+
+
+def remove(folder: Path) -> None:
+    """Delete an index that nobody uses any more."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(path: Path, type_: type[State]) -> State | None:
+    return msgspec.json.decode(path.read_bytes(), type=type_) if path.exists() else None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    beside = path.with_suffix(".new")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def query_of(schema: tantivy.Schema, field: str, value: Any) -> tantivy.Query:
+    """Whatever holds a term."""
+    return tantivy.Query.term_query(schema, field, value, index_option="freq")

@@ -1,0 +1,304 @@
+"""Keeping the index in step: it catches up with the tables, and is built anew beside the one that answers.
+
+The tables hold what was heard; the index holds what can be found. An index notes up to which moment it has heard, and
+catches up from a little before, so that transactions which were long in committing are not missed. A whole index is
+built in a folder of its own and takes over by one rename.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from hansa.kernel.clock import EPOCH, Clock
+from hansa.platform.database.port import Database
+from hansa.services.products.contract import ProductDraft
+from hansa.services.search import store
+from hansa.services.search.rules import documents, facets
+from hansa.services.search.rules.documents import Entry
+from hansa.services.search.service import index as indexes
+from hansa.services.search.service.index import BUILDING_HEAP_BYTES, IndexUnusable, ProductIndex
+from hansa.services.search.service.spelling import Spelling
+from hansa.services.search.store import Kept
+
+OVERLAP = timedelta(seconds=10)
+"""How long before the moment it has heard an index looks again: no transaction takes so long."""
+CHUNK = 200
+"""Products read, and put, at once."""
+LOOKED_AT_ONCE = 2_000
+COMMIT_EVERY = 2_000
+"""Products after which a growing index is made visible, when it is the first one."""
+MOST_SEGMENTS = 6
+"""Past it, an index that has come to rest is built anew from the tables: searching takes longer with each segment."""
+REST = timedelta(seconds=5)
+LEARN_EVERY = timedelta(seconds=1)
+"""How soon after an edit its words can be what a misspelt one was meant to be, once edits have come to rest."""
+LEARN_AT_LEAST_EVERY = timedelta(seconds=60)
+"""The same while edits never rest, as during an import."""
+LEAST_FOR_COMPACTION = 2_000
+"""Products below which segments do not matter."""
+CURRENT_FILE = "current"
+
+log = structlog.get_logger()
+_DRAFTS = msgspec.json.Decoder(ProductDraft)
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+
+class Keeping:
+    """The index of one process. All that changes it goes through one lock; searching waits for nobody."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        folder: Path,
+        currencies: Sequence[str],
+        price_list: str,
+        on_change: Callable[[Iterable[str]], None],
+    ) -> None:
+        """`on_change` is told of products that may look different from now on."""
+        self._database = database
+        self._clock = clock
+        self._folder = folder
+        self._currencies = tuple(currencies)
+        self._price_list = price_list
+        self._on_change = on_change
+        self._lock = asyncio.Lock()
+        # One thread: what was cut short while it wrote is finished before anything else is written, or closed.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search-index")
+        self._applied: dict[tuple[str, str], datetime] = {}
+        """Of the time that is looked at again: what was put already, by source and product."""
+        self._changed_at = EPOCH
+        self._learned_at = EPOCH
+        self._learned_generation = -1
+        self.index: ProductIndex | None = None
+        self.spelling = Spelling(())
+
+    async def opened(self) -> ProductIndex:
+        """The index; opened, or begun anew, when it is first asked for."""
+        if self.index is None:
+            async with self._lock:
+                if self.index is None:
+                    await self._take(await self._in_thread(self._open))
+        assert self.index is not None
+        return self.index
+
+    async def catch_up(self) -> int:
+        """Put what has changed since the index last heard; answers how many products that was."""
+        await self.opened()
+        async with self._lock:
+            assert self.index is not None
+            if self.index.as_of is None:
+                return await self._fill(self.index, _no_progress)
+            count = await self._catch_up(self.index, self._applied)
+            await self._learn(self.index)
+            return count
+
+    async def build(self, progress: Progress) -> None:
+        """A whole index from the tables, which then takes over. What is changed meanwhile is in it."""
+        await self.opened()
+        async with self._lock:
+            old = self.index
+            folder = self._folder / f"index-{self._next_number()}"
+            await self._in_thread(indexes.remove, folder)
+            fresh = await self._in_thread(self._made, folder)
+            try:
+                applied: dict[tuple[str, str], datetime] = {}
+                await self._fill(fresh, progress, is_seen=False)
+                await self._in_thread(fresh.settle)
+                await self._catch_up(fresh, applied)
+            except BaseException:
+                await self._in_thread(fresh.close)
+                await self._in_thread(indexes.remove, folder)
+                raise
+            self._point_to(folder)
+            self._applied = applied
+            await self._take(fresh)
+        if old is not None:
+            await self._in_thread(old.close)
+            await self._in_thread(indexes.remove, old.folder)
+
+    async def restore(self) -> None:
+        """Begin anew after the files were found to be broken."""
+        async with self._lock:
+            broken = self.index
+            if broken is None:
+                return
+            log.error("the search index cannot be read; it is built anew", folder=str(broken.folder))
+            folder = self._folder / f"index-{self._next_number()}"
+            await self._take(await self._in_thread(self._begun, folder))
+        await self._in_thread(indexes.remove, broken.folder)
+
+    def wants_compaction(self) -> bool:
+        index = self.index
+        return (
+            index is not None
+            and index.is_complete
+            and index.segments > MOST_SEGMENTS
+            and index.products >= LEAST_FOR_COMPACTION
+            and self._clock.now() - self._changed_at > REST
+        )
+
+    async def close(self) -> None:
+        async with self._lock:
+            if self.index is not None:
+                await self._in_thread(self.index.close)
+                self.index = None
+            self._thread.shutdown(wait=False)
+
+    async def _in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(act, *arguments))
+
+    # Opening
+
+    def _open(self) -> ProductIndex:
+        """What the pointer names, or an empty index; folders that nobody names are left over from a crash."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        named = self._current()
+        for path in self._folder.glob("index-*"):
+            if path.name != named:
+                indexes.remove(path)
+        folder = self._folder / named
+        try:
+            return ProductIndex(folder=folder, currencies=self._currencies)
+        except IndexUnusable as error:
+            log.warning("the search index is built anew", folder=str(folder), reason=str(error))
+            indexes.remove(folder)
+            return self._begun(folder)
+
+    def _begun(self, folder: Path) -> ProductIndex:
+        fresh = ProductIndex(folder=folder, currencies=self._currencies)
+        self._point_to(folder)
+        return fresh
+
+    def _made(self, folder: Path) -> ProductIndex:
+        return ProductIndex(folder=folder, currencies=self._currencies, heap_bytes=BUILDING_HEAP_BYTES)
+
+    def _current(self) -> str:
+        path = self._folder / CURRENT_FILE
+        name = path.read_text("utf-8", errors="replace").strip() if path.exists() else ""
+        return name if name.startswith("index-") and name[6:].isascii() and name[6:].isdigit() else "index-1"
+
+    def _next_number(self) -> int:
+        return int(self._current()[6:]) + 1
+
+    def _point_to(self, folder: Path) -> None:
+        beside = self._folder / f"{CURRENT_FILE}.new"
+        beside.write_text(folder.name, "utf-8")
+        beside.replace(self._folder / CURRENT_FILE)
+
+    async def _take(self, index: ProductIndex) -> None:
+        await self._learn(index, is_due=True)
+        self.index = index
+        self._on_change(())
+
+    async def _learn(self, index: ProductIndex, *, is_due: bool = False) -> None:
+        """Learn the words that products have, now and then: it takes longer than a commit."""
+        now = self._clock.now()
+        if is_due or (
+            index.generation != self._learned_generation
+            and now - self._learned_at > LEARN_EVERY
+            and (now - self._changed_at > REST or now - self._learned_at > LEARN_AT_LEAST_EVERY)
+        ):
+            self._learned_at, self._learned_generation = now, index.generation
+            self.spelling = await self._in_thread(lambda: Spelling(index.searcher.terms_with_prefix("words", "")))
+
+    # Putting
+
+    async def _fill(self, index: ProductIndex, progress: Progress, *, is_seen: bool = True) -> int:
+        """Put everything into an empty index. If it is the one that answers, it is seen to grow."""
+        began = self._clock.now()
+        total = await store.total(self._database)
+        index.values.plan = await self._plan()
+        done, after = 0, None
+        while page := await store.page(self._database, after=after, limit=CHUNK):
+            after = page[-1]
+            await self._put(index, page, are_new=not is_seen)
+            done += len(page)
+            progress(done, max(total, done))
+            if is_seen and done % COMMIT_EVERY == 0:
+                await self._commit(index, as_of=EPOCH, is_complete=False)
+        await self._commit(index, as_of=began, is_complete=True)
+        if is_seen:
+            await self._learn(index, is_due=True)
+            self._on_change(())
+        return done
+
+    async def _plan(self) -> frozenset[str] | None:
+        """Which attributes are worth counting; None where there are no products yet."""
+        tally, after = facets.Tally(), None
+        while page := await store.page(self._database, after=after, limit=CHUNK):
+            after = page[-1]
+            async with self._database.read() as reader:
+                kept = await store.of_ids(reader, product_ids=page)
+            await self._in_thread(_tally, tally, list(kept.values()))
+        return frozenset(tally.plan()) if after is not None else None
+
+    async def _catch_up(self, index: ProductIndex, applied: dict[tuple[str, str], datetime]) -> int:
+        assert index.as_of is not None
+        began = self._clock.now()
+        since = max(index.as_of - OVERLAP, EPOCH)
+        seen: dict[tuple[str, str], datetime] = {}
+        for source in store.SOURCES:
+            moment, after = since, 0
+            while found := await store.changed(
+                self._database, source=source, since=moment, after=after, limit=LOOKED_AT_ONCE
+            ):
+                moment, after = found[-1][1], int(found[-1][0])
+                seen |= {(source, product_id): at for product_id, at in found}
+        fresh = {key: at for key, at in seen.items() if applied.get(key) != at}
+        ids = list(dict.fromkeys(product_id for _, product_id in fresh))
+        for start in range(0, len(ids), CHUNK):
+            await self._put(index, ids[start : start + CHUNK])
+        if ids:
+            await self._commit(index, as_of=began, is_complete=index.is_complete)
+            self._on_change(ids)
+            self._changed_at = began
+        index.as_of = began
+        applied.clear()
+        applied |= {key: at for key, at in seen.items() if at >= began - OVERLAP}
+        return len(ids)
+
+    async def _put(self, index: ProductIndex, product_ids: Sequence[str], *, are_new: bool = False) -> None:
+        async with self._database.read() as reader:
+            kept = await store.of_ids(reader, product_ids=product_ids)
+        now = self._clock.now()
+        await self._in_thread(self._put_kept, index, list(kept.values()), now, are_new)
+
+    def _put_kept(self, index: ProductIndex, kept: Sequence[Kept], now: datetime, are_new: bool) -> None:
+        gone = [int(each.document.product_id) for each in kept if not each.document.is_active]
+        index.put(
+            (self._entry(each, now=now) for each in kept if each.document.is_active),
+            gone=() if are_new else gone,
+            are_new=are_new,
+        )
+
+    def _entry(self, kept: Kept, *, now: datetime) -> Entry:
+        return documents.entry(
+            product_id=kept.document.product_id,
+            draft=_DRAFTS.decode(kept.document.record),
+            available=kept.available,
+            now=now,
+            price_list=self._price_list,
+        )
+
+    async def _commit(self, index: ProductIndex, *, as_of: datetime, is_complete: bool) -> None:
+        await self._in_thread(lambda: index.commit(as_of=as_of, is_complete=is_complete))
+
+
+def _tally(tally: facets.Tally, kept: Sequence[Kept]) -> None:
+    for each in kept:
+        if each.document.is_active:
+            draft = _DRAFTS.decode(each.document.record)
+            tally.add(documents.leaf_of(draft), documents.choices(draft.attributes))
+
+
+def _no_progress(done: int, total: int) -> None: ...

@@ -1,0 +1,1 @@
+"""Every statement of users, by what it is about."""

@@ -1,0 +1,193 @@
+"""What pages say: the same in every language, all of it there, and nothing that nobody says."""
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from babel import Locale
+
+import hansa
+from hansa.kernel.errors import BusinessError
+from hansa.web.site import TEMPLATES
+from hansa.web.wording import Wording
+
+WEB = TEMPLATES.parent
+LANGUAGES = ("en", "zh")
+_IN_TEMPLATE = re.compile(r"""(?<![\w.])(?:t|visit\.say|visit\.say_or)\(\s*(["'])(?P<key>[^"']+)\1\s*(?P<next>.)""")
+_QUOTED = re.compile(r"""["'](?P<key>[a-z_]+(?:\.[a-zA-Z_]+)+)["']""")
+
+
+FILE_KINDS = ("html", "css", "js", "json", "xml", "csv", "jsonl", "toml", "txt", "svg")
+
+
+@pytest.fixture(scope="module")
+def wording() -> Wording:
+    return Wording()
+
+
+def sources() -> list[tuple[Path, str]]:
+    files = [*TEMPLATES.rglob("*.html"), *WEB.rglob("*.py")]
+    return [(file, file.read_text("utf-8")) for file in sorted(files)]
+
+
+def said(wording: Wording) -> Iterator[tuple[str, str]]:
+    """Every key that is written out in a template or module, and where."""
+    for file, text in sources():
+        where = str(file.relative_to(WEB))
+        if file.suffix == ".py":
+            yield from ((where, key) for key in _said_in_module(text))
+        else:
+            for match in _IN_TEMPLATE.finditer(text):
+                if match["next"] in ",)i":  # the end, another argument, or ` if … else`: else the key is being built
+                    yield where, match["key"]
+
+
+def built() -> set[str]:
+    """The beginnings of keys that are put together while a page is made."""
+    found: set[str] = set()
+    for file, text in sources():
+        if file.suffix == ".html":
+            found |= {match["key"] for match in _IN_TEMPLATE.finditer(text) if match["next"] not in ",)i"}
+        else:
+            found |= set(_built_in_module(text))
+    return found
+
+
+def test_all_languages_say_the_same_things(wording: Wording):
+    first = wording.keys(LANGUAGES[0])
+    for language in LANGUAGES[1:]:
+        assert wording.keys(language) == first
+
+
+def test_everything_that_pages_say_is_written(wording: Wording):
+    keys = wording.keys(LANGUAGES[0])
+    assert not {(where, key) for where, key in said(wording) if key not in keys}
+
+
+def test_everything_in_quotation_marks_that_looks_like_a_text_is_one(wording: Wording):
+    """For keys that are chosen in one place and said in another."""
+    keys = wording.keys(LANGUAGES[0])
+    tables = {key.partition(".")[0] for key in keys}
+    unknown = {
+        (str(file.relative_to(WEB)), match["key"])
+        for file, text in sources()
+        for match in _QUOTED.finditer(text)
+        if match["key"].partition(".")[0] in tables
+        and match["key"].rpartition(".")[2] not in FILE_KINDS
+        and match["key"] not in keys
+        and not any(key.startswith(f"{match['key']}.") for key in keys)
+    }
+    assert not unknown
+
+
+def test_nothing_is_written_that_no_page_says(wording: Wording):
+    """What begins like a key that is put together counts as said, and so does a key in quotation marks anywhere."""
+    quoted = {match["key"] for _, text in sources() for match in _QUOTED.finditer(text)}
+    beginnings = tuple(built())
+    unsaid = {key for key in wording.keys(LANGUAGES[0]) - quoted if not key.startswith(beginnings)}
+    assert not unsaid
+
+
+def test_keys_that_are_put_together_begin_with_a_table_of_texts(wording: Wording):
+    """A beginning that says less would make every text count as said."""
+    keys = wording.keys(LANGUAGES[0])
+    for beginning in built():
+        assert "." in beginning, beginning
+        assert any(key.startswith(beginning) for key in keys), beginning
+
+
+def test_all_languages_fill_in_the_same_values(wording: Wording):
+    for key in wording.keys(LANGUAGES[0]):
+        names = {language: _names(wording, language, key) for language in LANGUAGES}
+        assert len(set(map(frozenset, names.values()))) == 1, (key, names)
+
+
+def test_numbers_have_all_the_forms_that_their_language_needs(wording: Wording):
+    for language in LANGUAGES:
+        needed = {*Locale.parse(language).plural_form.tags, "other"}
+        for key in wording.keys(language):
+            text = _text(wording, language, key)
+            if isinstance(text, dict):
+                assert set(text) == needed, (language, key)
+
+
+def test_every_text_says_something_and_holds_no_markup(wording: Wording):
+    """Texts are escaped where they are shown: markup would be seen."""
+    for language in LANGUAGES:
+        for key in wording.keys(language):
+            for text in _forms(wording, language, key):
+                assert text == text.strip(), (language, key)
+                assert text or key == "footer.photos", (language, key)
+                assert not re.search(r"<\w|&\w+;|  ", text), (language, key)
+
+
+def test_chinese_texts_are_chinese(wording: Wording):
+    same = {"footer.api"}
+    for key in wording.keys("zh") - same:
+        for text in _forms(wording, "zh", key):
+            bare = re.sub(r"\{\w+\}", "", text)
+            assert not re.search(r"[A-Za-z]", bare) or re.search(r"[\u4e00-\u9fff]", bare), (key, text)
+            assert not re.search(r"[\u4e00-\u9fff][,;!?]", bare), (key, text)
+
+
+def test_every_error_with_words_of_its_own_exists(wording: Wording):
+    """A code that was renamed would fall back to words that say little."""
+    _import_contracts()
+    codes = {cls.code for cls in _subclasses(BusinessError)}
+    for key in wording.keys("en"):
+        if key.startswith("errors."):
+            assert key.removeprefix("errors.") in codes, key
+
+
+def _said_in_module(text: str) -> Iterator[str]:
+    for call in _calls(text):
+        if isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str):
+            yield call.args[0].value
+
+
+def _built_in_module(text: str) -> Iterator[str]:
+    for call in _calls(text):
+        if isinstance(call.args[0], ast.JoinedStr):
+            beginning = call.args[0].values[0]
+            yield str(beginning.value) if isinstance(beginning, ast.Constant) else ""
+
+
+def _calls(text: str) -> Iterator[ast.Call]:
+    """Calls of `….say(…)` and `….say_or(…)`."""
+    for node in ast.walk(ast.parse(text)):
+        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args
+        if is_call and node.func.attr in ("say", "say_or"):
+            yield node
+
+
+def _text(wording: Wording, language: str, key: str) -> Any:
+    return wording._texts[language][key]
+
+
+def _forms(wording: Wording, language: str, key: str) -> list[str]:
+    text = _text(wording, language, key)
+    return list(text.values()) if isinstance(text, dict) else [text]
+
+
+def _names(wording: Wording, language: str, key: str) -> set[str]:
+    forms = _forms(wording, language, key)
+    return {name for form in forms for _, name, _, _ in string.Formatter().parse(form) if name}
+
+
+def _import_contracts() -> None:
+    import importlib
+    import pkgutil
+
+    for module in pkgutil.walk_packages(hansa.__path__, "hansa."):
+        if ".contract" in module.name or module.name.startswith(("hansa.kernel", "hansa.web.forms")):
+            importlib.import_module(module.name)
+
+
+def _subclasses(cls: type[BusinessError]) -> Iterator[type[BusinessError]]:
+    for each in cls.__subclasses__():
+        yield each
+        yield from _subclasses(each)

@@ -79,17 +79,23 @@ class Served:
     def said(self) -> str:
         return self.output.read_text(errors="replace")[-4000:] if self.output.exists() else ""
 
-    def get(self, path: str, token: str = "") -> Any:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    def get(self, path: str, token: str = "", *, locale: str = "en") -> Any:
+        headers = {"Accept-Language": locale}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(f"{self.address}{path}", headers=headers)
         with urllib.request.urlopen(request, timeout=20) as response:
             return json.loads(response.read())
 
     def post(self, path: str, body: Any, *, key: str = "", token: str = "") -> tuple[int, Any]:
+        return self.send("POST", path, body, key=key, token=token)
+
+    def send(self, verb: str, path: str, body: Any, *, key: str = "", token: str = "") -> tuple[int, Any]:
+        """Status and answer of a command."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": key or os.urandom(8).hex()}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        request = urllib.request.Request(f"{self.address}{path}", json.dumps(body).encode(), headers, method="POST")
+        request = urllib.request.Request(f"{self.address}{path}", json.dumps(body).encode(), headers, method=verb)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return response.status, json.loads(response.read())

@@ -28,6 +28,7 @@ from hansa.kernel.errors import Fault, StorageFull
 from hansa.platform.database.migrations import NewerData
 from hansa.platform.http.serve import AddressInUse, HttpServer, check_free, free_port, told_to_stop
 from hansa.platform.leases.folder import FolderOwned, OwnedFolder, Owner, find_owner, own
+from hansa.platform.memory import use_few_heaps
 from hansa.platform.rpc.remote import create_rpc_app, remote
 from hansa.platform.security.sealing import MasterKeyInvalid
 from hansa.platform.telemetry import logs
@@ -55,6 +56,7 @@ class DemoNote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    use_few_heaps()
     options = _parser().parse_args(arguments)
     try:
         settings = read_settings()
@@ -108,6 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     acts = search.add_subparsers(required=True, metavar="ACT")
     rebuild = acts.add_parser("rebuild", help="build the index anew from all products, also while the shop is serving")
     rebuild.set_defaults(act=_rebuild_search)
+    home = commands.add_parser("home", help="keep the front page")
+    acts = home.add_subparsers(required=True, metavar="ACT")
+    rebuild = acts.add_parser("rebuild", help="build what it knows of products anew, also while the shop is serving")
+    rebuild.set_defaults(act=_rebuild_home)
     listing = commands.add_parser("settings", help="print what can be set, as Markdown (docs/configuration.md)")
     listing.set_defaults(act=_settings)
     migration = commands.add_parser("migration", help="write the next migration of a service (for developers)")
@@ -300,6 +306,14 @@ async def _export(settings: Settings, options: argparse.Namespace) -> int:
         else:
             exported = await export_orders(orders=client(Orders), **common)
     _say(exported.text)
+    return 0
+
+
+async def _rebuild_home(settings: Settings, options: argparse.Namespace) -> int:
+    async with _clients(settings) as client:
+        _say("Building the front page anew …")
+        rebuilt = await client(Home).rebuild(key=f"home rebuild {secrets.token_hex(8)}")
+    _say(f"The front page knows {rebuilt.products:,} products.")
     return 0
 
 

@@ -49,7 +49,18 @@ def test_the_guide_speaks_of_every_part_of_the_api() -> None:
     page = GUIDE.read_text("utf-8")
     named = set(re.findall(r"/api/v1/([a-z]+)", page))
 
-    assert {"products", "categories", "carts", "orders", "users", "sessions", "search", "home", "admin"} <= named
+    assert {
+        "products",
+        "categories",
+        "carts",
+        "orders",
+        "users",
+        "sessions",
+        "search",
+        "home",
+        "events",
+        "admin",
+    } <= named
     assert len(EXAMPLES) >= 25
 
 

@@ -295,12 +295,13 @@ async def test_no_content_of_a_file_makes_an_import_fail(tmp_path: Path, content
 def test_imports_and_the_demo_see_nothing_of_a_service_but_its_contract():
     source = Path(hansa.__file__).parent
     imports = [
-        (file.name, module)
+        (folder, file.name, module)
         for folder in ("imports", "demo")
         for file in (source / folder).rglob("*.py")
         for module in re.findall(r"^\s*(?:from|import) (hansa\.\S+)", file.read_text(), re.MULTILINE)
     ]
 
     assert imports
-    for file, module in imports:
-        assert re.fullmatch(r"hansa\.(kernel|platform|imports)(\.\w+)*|hansa\.services\.\w+\.contract", module), file
+    for folder, file, module in imports:
+        allowed = rf"hansa\.(kernel|platform|imports|{folder})(\.\w+)*|hansa\.services\.\w+\.contract"
+        assert re.fullmatch(allowed, module), f"{file} imports {module}"

@@ -88,7 +88,7 @@ async def exported(drafts: list[ProductDraft], stock: dict[str, int], file: Path
     return file.read_bytes()
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     drafts=st.lists(products, min_size=1, max_size=3, unique_by=lambda draft: draft.slug).map(
         lambda drafts: sorted(drafts, key=lambda draft: draft.slug)

@@ -1,4 +1,4 @@
-"""What was parked among the dead letters, for tests to look at: the shop itself only counts them so far."""
+"""What was parked among the dead letters, for tests to look at as rows."""
 
 from collections.abc import Sequence
 

@@ -206,31 +206,27 @@ async def test_personal_pages_are_for_no_search_engine(pages: Pages):
             assert "<html" not in answer.text or 'name="robots" content="noindex' in answer.text, page.path
 
 
-@pytest.mark.parametrize(
-    "path", ["/xx/", "/xx/products/hat", "/EN/", "/en/nothing/here", "/zh/products/none", "/%00/", "/en/%ff"]
-)
-async def test_an_address_that_leads_nowhere_is_a_page_that_says_so(pages: Pages, path: str):
-    answer = await pages.visitor().open(path)
-    assert answer.status == 404
-    elements = Elements(answer.text)
-    assert elements.of("html")[0]["lang"] == ("zh" if path.startswith("/zh") else "en")
-    assert len(elements.of("h1")) == 1
-    assert answer.headers["cache-control"] == "no-store"
+LOST = ("/xx/", "/xx/products/hat", "/EN/", "/en/nothing/here", "/zh/products/none", "/%00/", "/en/%ff")
 
 
-@pytest.mark.parametrize("currency", ["XYZ", "usd", "", SCRIPT, "EUR;", "%00"])
-async def test_a_currency_that_the_shop_does_not_have_is_left_out_of_the_address(pages: Pages, currency: str):
+async def test_an_address_that_leads_nowhere_is_a_page_that_says_so(pages: Pages):
+    for path in LOST:
+        answer = await pages.visitor().open(path)
+        assert answer.status == 404, path
+        elements = Elements(answer.text)
+        assert elements.of("html")[0]["lang"] == ("zh" if path.startswith("/zh") else "en"), path
+        assert len(elements.of("h1")) == 1, path
+        assert answer.headers["cache-control"] == "no-store", path
+
+
+async def test_a_currency_that_the_shop_does_not_have_is_left_out_of_the_address(pages: Pages):
     await stock(pages)
     visitor = pages.visitor()
-    for path in ("/en/", "/zh/search", "/en/products/hat", "/en/sign-in"):
-        async with visitor.session.get(
-            path, params={"currency": currency, "q": "a"}, allow_redirects=False
-        ) as response:
-            if currency:
-                assert response.status == 303
-                assert response.headers["location"] == f"{path}?q=a"
-            else:
-                assert response.status in (200, 303)
+    for currency in ("XYZ", "usd", SCRIPT, "EUR;", "%00", "x" * 1000):
+        for path in ("/en/", "/zh/search", "/en/products/hat", "/en/sign-in"):
+            query = {"currency": currency, "q": "a"}
+            async with visitor.session.get(path, params=query, allow_redirects=False) as response:
+                assert (response.status, response.headers["location"]) == (303, f"{path}?q=a"), currency
 
 
 FORGED: dict[str, dict[str, str]] = {
@@ -244,12 +240,12 @@ FORGED: dict[str, dict[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("headers", FORGED.values(), ids=list(FORGED))
-async def test_no_act_is_done_for_a_form_of_another_site(pages: Pages, headers: dict[str, str]):
+async def test_no_act_is_done_for_a_form_of_another_site(pages: Pages):
     visitor = await staff(pages)
-    for act in ACTS:
-        answer = await visitor.send(f"/en/{filled(act.path)}", {"key": "k"}, **headers)
-        assert answer.status == 403, act.path
+    for about, headers in FORGED.items():
+        for act in ACTS:
+            answer = await visitor.send(f"/en/{filled(act.path)}", {"key": "k"}, **headers)
+            assert answer.status == 403, (act.path, about)
     assert (await visitor.open("/en/account")).status == 200
 
 

@@ -8,7 +8,19 @@ from hansa.platform.http.observing import Observed
 from hansa.web import admin, pages
 from hansa.web.pages import Page
 from hansa.web.site import Site
-from hansa.web.storefront import account, address_book, browse, cart, checkout, front, indexes, orders, privacy, product, sessions
+from hansa.web.storefront import (
+    account,
+    address_book,
+    browse,
+    cart,
+    checkout,
+    front,
+    indexes,
+    orders,
+    privacy,
+    product,
+    sessions,
+)
 
 
 def every_page() -> Sequence[Page]:

@@ -45,6 +45,8 @@ KNOWN = "known"
 """Says to scripts, which cannot read the other two, that one of them is there; it holds nothing of anybody."""
 COOKIE_AGE_S = {SESSION: 30 * 86_400, CART: 90 * 86_400}
 LARGEST_COOKIE = 512
+OPEN_TO_STAFF = ("sign-in", "sign-out")
+"""What stays open during maintenance, besides the staff's own pages."""
 Handler = Callable[..., Awaitable[Shown | Moved | Response]]
 
 
@@ -125,7 +127,7 @@ def _endpoint(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]
         if locale not in site.locales:
             return not_found(site, request)
         visit = _visit(site, request, locale)
-        if site.is_closed() and page.who is not Who.STAFF and not visit.path.startswith("admin"):
+        if site.is_closed() and page.who is not Who.STAFF and page.path not in OPEN_TO_STAFF:
             return closed(visit)
         try:
             return await _answer(page, visit)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from babel.core import Locale
+from babel.core import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
 from starlette.requests import Request
@@ -130,14 +130,21 @@ class Visit:
         return str(self.babel.territories.get(code, code))
 
     def language(self, locale: str) -> str:
-        """A language's own name."""
-        return (Locale.parse(locale, sep="-").get_display_name() or locale).capitalize()
+        """A language's own name; its code where nobody knows one."""
+        try:
+            return (Locale.parse(locale, sep="-").get_display_name() or locale).capitalize()
+        except (ValueError, UnknownLocaleError):
+            return locale
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
     def sources(self, picture: str | None) -> Sources | None:
         """The forms of a picture of this shop."""
         return sources(picture) if picture else None
+
+    def any_picture(self, items: Iterable[Any]) -> bool:
+        """Whether any of a list of things has a picture to be shown: a list without one is set closer."""
+        return any(item.image is not None and self.may_show(item.image.url) for item in items)
 
     def may_show(self, picture: str) -> bool:
         """Whether browsers are allowed to load a picture: of this shop, or of a host that the settings name."""

@@ -12,7 +12,7 @@ from hansa.platform.database.statement import SQLITE, Statement
 from hansa.services.home.tables import METADATA
 from tests.services.home.window_shop import Window, category, image
 
-MOST_STATEMENTS = 7
+MOST_STATEMENTS = 6
 """Of one reading of the page."""
 _WHOLE = re.compile(r"SCAN (\w+)|SEARCH (?!categories)(\w+) USING .*\(slot=\?\)$")
 """All rows, or all of a slot: the page's has a row or more for each product. Of categories there are few."""

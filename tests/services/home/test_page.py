@@ -7,6 +7,7 @@ import pytest
 
 from hansa.kernel.money import Money
 from hansa.services.home.contract import MOST_ITEMS, FrontItem, Picture
+from hansa.services.home.store import sales
 from hansa.services.products.contract import PriceDraft, Text
 from tests.services.home.window_shop import DAY_S, Window, category, counts, image, slugs, usd, variant
 
@@ -156,6 +157,26 @@ async def test_cancelling_what_no_longer_counts_takes_nothing_from_what_does(win
     window.clock.advance(30 * DAY_S)
     await window.hear(window.placed({hat.id: 2}))
     await window.service.forget()
+    await window.service.forget()
+    await window.hear(window.cancelled(order))
+
+    assert slugs((await window.page()).best_sellers) == ["hat"]
+
+
+async def test_an_order_is_not_taken_back_from_other_days_once_its_own_is_forgotten(
+    small_window: Window, monkeypatch: pytest.MonkeyPatch
+):
+    """Sales and orders are forgotten one after the other: the process may end in between."""
+
+    async def not_yet(tx: object, **bounds: int) -> int:
+        return 0
+
+    window = small_window
+    hat = window.record("hat")
+    await window.hear(window.put(hat), window.placed({hat.id: 5}, order_id=(order := window.ids.new(slot=9))))
+    window.clock.advance(30 * DAY_S)
+    await window.hear(window.placed({hat.id: 2}))
+    monkeypatch.setattr(sales, "drop_orders", not_yet)
     await window.service.forget()
     await window.hear(window.cancelled(order))
 

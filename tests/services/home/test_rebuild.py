@@ -1,7 +1,9 @@
 """Building the page anew from the catalogue, while it is being read and while news come."""
 
 import asyncio
+from contextvars import Context
 
+import asyncpg
 from sqlalchemy import delete, update
 
 from hansa.platform.database.statement import Statement
@@ -88,6 +90,30 @@ async def test_news_and_building_anew_at_once_leave_the_counts_right(racing_wind
     front = await window.page()
     assert counts(front) == {"hats": 6}
     assert slugs(front.new) == sorted((f"p-{n}" for n in range(1, 12, 2)), key=lambda s: int(s[2:]), reverse=True)
+
+
+async def test_what_is_being_written_while_the_counts_are_set_is_counted(racing_window: Window, home_database: str):
+    """The counts wait for whoever is changing them, and are taken after that."""
+    window = racing_window
+    await window.hear(window.put(window.record("first", category=category("hats"))))
+    async with window.database.write() as tx:
+        await window.service.hear_products(tx, records=[window.record("second", category=category("hats"))])
+        # A context of its own: it is somebody else, who holds no transaction.
+        rebuilding = asyncio.get_running_loop().create_task(window.home.rebuild(key="k"), context=Context())
+        await _until_somebody_waits(home_database)
+    await rebuilding
+
+    assert counts(await window.page()) == {"hats": 2}
+
+
+async def _until_somebody_waits(dsn: str) -> None:
+    """Until a transaction in the database waits for another one."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0)
+    finally:
+        await connection.close()
 
 
 async def test_orders_and_cancellations_at_once_are_counted_once(racing_window: Window):

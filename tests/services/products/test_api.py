@@ -40,6 +40,7 @@ def test_what_everybody_may_read_and_what_only_staff_may_touch(api: dict[str, Ro
     }
     assert all(route.is_public_read == (route.access is Access.ANYONE) for route in api.values())
     assert {(route.verb, route.path) for route in api.values() if route.access is Access.STAFF} == {
+        ("GET", "/api/v1/admin/products"),
         ("POST", "/api/v1/admin/products"),
         ("GET", "/api/v1/admin/products/{product_id}"),
         ("PATCH", "/api/v1/admin/products/{product_id}"),

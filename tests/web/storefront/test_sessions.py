@@ -252,9 +252,9 @@ async def test_a_page_for_members_leads_to_signing_in_and_back(pages: Pages):
 async def test_every_field_says_what_browsers_may_fill_in(pages: Pages):
     text = (await pages.visitor().open("/en/sign-in")).text + (await pages.visitor().open("/en/sign-up")).text
     assert re.findall(r'<input id="(\w+)"[^>]* autocomplete="([\w-]+)"', text.replace('id="q"', "")) == [
-        ("email", "username"),
+        ("email", "email"),
         ("password", "current-password"),
-        ("email", "username"),
+        ("email", "email"),
         ("name", "name"),
         ("password", "new-password"),
     ]

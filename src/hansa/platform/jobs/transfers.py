@@ -1,4 +1,4 @@
-"""What may be asked of imports and exports in the background: begin one, watch it, take what came of it, break it off."""
+"""Imports and exports in the background: what may be asked of them, and what is known of each."""
 
 from collections.abc import AsyncIterable
 from datetime import datetime

@@ -170,12 +170,10 @@ async def of_ids(reader: Reader, *, product_ids: Sequence[str]) -> dict[str, Kep
     }
 
 
-async def changed(
-    database: Database, *, source: str, since: datetime, after: int, limit: int
-) -> list[tuple[str, datetime]]:
-    """Products by when one of the SOURCES changed, later than a moment, or then and with a higher id."""
-    rows = await database.all(CHANGED[source], since=to_micros(since), after=after, limit=limit)
-    return [(str(row["product_id"]), from_micros(row["changed_at"])) for row in rows]
+async def changed(database: Database, *, source: str, since: int, after: int, limit: int) -> list[tuple[int, int]]:
+    """Ids by when one of the SOURCES changed (in microseconds), later than a moment, or then and with a higher id."""
+    rows = await database.all(CHANGED[source], since=since, after=after, limit=limit)
+    return [(row["product_id"], row["changed_at"]) for row in rows]
 
 
 async def page(database: Database, *, after: str | None, limit: int) -> list[str]:

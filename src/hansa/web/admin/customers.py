@@ -33,7 +33,9 @@ def pages() -> Sequence[Page]:
         page = await visit.client(Users).list_for_staff(q=asked, limit=1)
         if page.items:
             return Moved(to=visit.url(f"admin/customers/{page.items[0].id}"))
-        return await shown(visit, "customers/list.html", list=listed(visit, page), asked=asked, is_missing=True)
+        return await shown(
+            visit, "customers/list.html", list=listed(visit, page, order=None), asked=asked, is_missing=True
+        )
 
     @book.personal("admin/customers/{user_id}")
     async def customer(visit: Visit, *, user_id: str) -> Shown:

@@ -9,6 +9,7 @@ from hansa.kernel.address import Address
 from hansa.services.shipping.contract import AddressField, NotDelivered, Shipping
 from hansa.web.forms import Form
 from hansa.web.site import territory_of
+from hansa.web.storefront.regions import regions_of
 from hansa.web.visit import Visit
 
 AUTOCOMPLETE = {
@@ -28,6 +29,10 @@ FROM_LARGE_TO_SMALL = frozenset({"CN", "HK", "JP", "KR", "MO", "TW"})
 """Where an address begins with the region and ends with the door."""
 LARGE_TO_SMALL = ("name", "phone", "region", "city", "district", "line1", "line2", "postal_code")
 WIDE = frozenset({"name", "line1", "line2"})
+WITH_DISTRICT = FROM_LARGE_TO_SMALL | {"BR", "ID", "IN", "MX", "MY", "PH", "TH", "TR", "VN"}
+_A_TO_L = {"AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "FI", "FR", "GB", "GR", "HR", "HU", "IS", "LT", "LU"}
+WITHOUT_REGION = _A_TO_L | {"LV", "MC", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SG", "SI", "SK"}
+"""Where nobody writes it. A field that is seldom needed is shown where it is a must, or has something in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,8 @@ class SheetField:
     autocomplete: str
     longest: int
     is_wide: bool
+    choices: tuple[tuple[str, str], ...] = ()
+    """What is offered: values, each with a name where that is another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +88,8 @@ async def read(visit: Visit, form: Form) -> Sheet:
     for shown in sheet.fields:
         if wrong := _wrong(rules[shown.name], values.get(shown.name, "")):
             problems[shown.name] = visit.say(f"address.wrong.{wrong}", field=shown.label)
-    if problems:
-        address = None
-    else:
-        address = Address(country=sheet.country, **{name: values.get(name, "") for name in rules})
+    found = {name: values.get(name, "") for name in rules}
+    address = None if problems else Address(country=sheet.country, **found)
     return Sheet(
         country=sheet.country,
         countries=sheet.countries,
@@ -126,7 +131,11 @@ async def _sheet(visit: Visit, country: str, values: Mapping[str, str]) -> tuple
     sheet = Sheet(
         country=country,
         countries=tuple(sorted(((code, visit.country(code)) for code in codes), key=_spelling)),
-        fields=tuple(_shown(visit, country, rules[name]) for name in order if name in rules),
+        fields=tuple(
+            _shown(visit, country, rules[name])
+            for name in order
+            if name in rules and (rules[name].required or values.get(name) or _is_usual(name, country))
+        ),
         values=values,
     )
     return sheet, rules
@@ -140,7 +149,12 @@ def _shown(visit: Visit, country: str, rule: AddressField) -> SheetField:
         autocomplete=AUTOCOMPLETE[rule.name],
         longest=LONGEST.get(rule.name, LONGEST_LINE),
         is_wide=rule.name in WIDE,
+        choices=regions_of(country, locale=visit.locale) if rule.name == "region" else (),
     )
+
+
+def _is_usual(name: str, country: str) -> bool:
+    return {"district": country in WITH_DISTRICT, "region": country not in WITHOUT_REGION}.get(name, True)
 
 
 def _spelling(country: tuple[str, str]) -> tuple[bytes, str]:

@@ -13,6 +13,7 @@ from hansa.services.products.contract import Image
 from hansa.web.forms import Form, key_of
 from hansa.web.pages import Book, Page
 from hansa.web.storefront import addresses
+from hansa.web.storefront.cart import basket
 from hansa.web.storefront.catalogue import products_of
 from hansa.web.storefront.shell import shown
 from hansa.web.storefront.trail import trail
@@ -160,6 +161,7 @@ async def _order_page(visit: Visit, order: Order, *, problem: str = "", status: 
         was_just_placed=visit.query.get("placed") == "1" and order.status in ("pending", "placed"),
         was_just_cancelled=visit.query.get("cancelled") == "1" and order.status == "cancelled",
         problem=problem,
+        pieces=basket.pieces(await basket.find(visit)),
     )
 
 

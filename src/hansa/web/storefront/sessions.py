@@ -71,9 +71,7 @@ def pages() -> Sequence[Page]:
         # Sent twice, it makes one account; sent again with another address or name, it is another form.
         key = key_of(form, what="sign-up", who=f"{email}\x1f{name}")
         try:
-            await visit.client(Users).register(
-                key=key, email=email, password=password, name=name, locale=visit.locale
-            )
+            await visit.client(Users).register(key=key, email=email, password=password, name=name, locale=visit.locale)
             session = await _session(visit, email=email, password=password)
         except PasswordUnfit as error:
             return await _form(visit, SIGN_UP, goal, form, {"password": said(visit, error)}, REFUSED)
@@ -116,7 +114,12 @@ def _goal(visit: Visit, path: str) -> str:
 
 
 async def _form(
-    visit: Visit, template: str, goal: str, form: Form | None = None, problems: Problems | None = None, status: int = 200
+    visit: Visit,
+    template: str,
+    goal: str,
+    form: Form | None = None,
+    problems: Problems | None = None,
+    status: int = 200,
 ) -> Shown:
     """The form, with what was filled in but the password."""
     form = form or Form()

@@ -13,7 +13,7 @@ from hansa.kernel.money import Money
 from hansa.services.products.contract import AttributeValue, PriceDraft, ProductDraft
 from hansa.services.search.contract import Item, Picture
 from hansa.services.search.rules.kinds import TYPE_NAMES, kinds_of
-from hansa.services.search.rules.words import LONGEST_WORD, stems, surfaces
+from hansa.services.search.rules.words import LONGEST_WORD, is_measure, plain_words, stem, surfaces
 
 T = TypeVar("T")
 
@@ -33,6 +33,7 @@ _UNOFFERED = re.compile(
 _ONLY_FIGURES = re.compile(r"[\d\s.,x×*/()+~-]*", re.IGNORECASE)
 _APART = " | "
 """Between texts, so that the end of one and the beginning of the next are not read as one."""
+_DIGIT = re.compile("[0-9]")
 _RUN = re.compile(r"[a-z0-9]+")
 
 
@@ -45,7 +46,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     about: str
     """Brand, categories and options."""
     more: str
-    """Attributes and descriptions."""
+    """Attributes and descriptions, not stemmed yet."""
     words: tuple[str, ...]
     """The words of name, brand and categories as people write them, for corrections and suggestions."""
     kinds: frozenset[str]
@@ -76,21 +77,22 @@ def entry(
     *, product_id: str, draft: ProductDraft, available: frozenset[str], now: datetime, price_list: str = MAIN
 ) -> Entry:
     """What the index keeps of a product; `available` are the skus that can be had."""
-    names = [text.name for text in draft.texts.values()]
     categories = _categories(draft)
-    category_names = [name for labels in categories.values() for name in labels.values()]
-    leaf = list(list(categories.values())[-1].values()) if categories else []
-    types = [value for name, value in draft.attributes.items() if _says_type(name, value)]
-    kinds, heads = kinds_of((*leaf, *map(str, types)))
-    above, _ = kinds_of(tuple(name for labels in list(categories.values())[:-1] for name in labels.values()))
+    of_levels = [tuple(labels.values()) for labels in categories.values()]
+    types = (str(value) for name, value in draft.attributes.items() if _says_type(name, value))
+    kinds, heads = kinds_of((*(of_levels[-1] if of_levels else ()), *types))
+    above, _ = kinds_of(tuple(name for names in of_levels[:-1] for name in names))
     options = {option for variant in draft.variants for option in variant.options.items()}
-    brand = [draft.brand] if draft.brand else []
-    words = tuple(dict.fromkeys(surfaces(_APART.join([*names, *brand, *category_names]))))
+    named = surfaces(_APART.join(text.name for text in draft.texts.values()))
+    placed = _words((draft.brand or "", *(name for names in of_levels for name in names)))
+    words = tuple(dict.fromkeys((*named, *placed)))
     return Entry(
         product_id=int(product_id),
-        name=_text(names),
-        about=_text([*brand, *category_names, *sorted({value for _, value in options})]),
-        more=_text([*_facts(draft.attributes), *(text.description for text in draft.texts.values())]),
+        name=" ".join(map(stem, named)),
+        about=" ".join(map(stem, (*placed, *_words(tuple(sorted({value for _, value in options})))))),
+        more=plain_words(
+            _APART.join([*_facts(draft.attributes), *(text.description for text in draft.texts.values())])
+        ),
         words=words,
         kinds=kinds,
         heads=(heads | above) - kinds,
@@ -198,8 +200,10 @@ def _outdoes(price: PriceDraft, other: PriceDraft | None) -> bool:
 # Words
 
 
-def _text(parts: Iterable[str]) -> str:
-    return " ".join(stems(_APART.join(parts)))
+@lru_cache(maxsize=2_048)
+def _words(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of what many products share."""
+    return tuple(surfaces(_APART.join(texts)))
 
 
 def _categories(draft: ProductDraft) -> dict[str, dict[str, str]]:
@@ -266,7 +270,7 @@ def code_of(text: str) -> str:
 
 def is_code(text: str) -> bool:
     """Whether a word may be a model number, a sku or a GTIN: it has a digit and is not short."""
-    return len(text) >= SHORTEST_CODE and any("0" <= sign <= "9" for sign in text)
+    return len(text) >= SHORTEST_CODE and _DIGIT.search(text) is not None and not is_measure(text)
 
 
 def _codes(draft: ProductDraft, words: Iterable[str]) -> Iterator[str]:

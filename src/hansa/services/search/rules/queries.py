@@ -45,6 +45,10 @@ class Lexicon(Protocol):
         """Whether any product has the stem in name, brand or category."""
         ...
 
+    def is_named(self, stem: str) -> bool:
+        """Whether any product has the stem in its name."""
+        ...
+
     def is_head(self, kind: str) -> bool:
         """Whether the name of a category or product type ends so."""
         ...
@@ -148,7 +152,10 @@ def _useful(readings: Sequence[Stems], lexicon: Lexicon) -> tuple[Stems, ...]:
     kept: list[Stems] = []
     for reading in sorted(others, key=len):
         is_found = any(set(shorter) <= set(reading) for shorter in (first, *kept))
-        if not is_found and all(lexicon.stands(stem) for stem in reading):
+        # What is only a category's name in another script finds nothing that its own name does not find.
+        is_foreign = "".join(first).isascii() and not "".join(reading).isascii()
+        stands = lexicon.is_named if is_foreign else lexicon.stands
+        if not is_found and all(stands(stem) for stem in reading):
             kept.append(reading)
     return (first, *kept)[:MOST_READINGS]
 

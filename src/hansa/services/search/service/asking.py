@@ -3,7 +3,7 @@
 The boosts are tuned on one half of the judged queries and checked on the other (`make relevance`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import tantivy
@@ -31,8 +31,14 @@ HEAD = 30.0
 """A label printer is a printer, though not the first that comes to mind."""
 OTHER_KIND = 4.0
 """What is mentioned beside the thing itself: in `notebook battery`, where no such kind is known, the notebook."""
+BRAND = 12.0
+"""Who names a maker means what it makes, not what fits it."""
+FULL = 200.0
+"""Where few products have all words, those with most of them follow: after all that have them all."""
 PHRASE = 6.0
 """Words side by side as they were typed."""
+LONGEST_PHRASE = 4
+"""Words; longer queries are hardly ever found word for word, and looking takes time."""
 AVAILABLE = 1.0
 """Of equals, what can be had comes first."""
 RELAXED_SHARE = 0.6
@@ -66,9 +72,12 @@ class Asking:
         return self._asked([self._unit(unit) for unit in meaning.units], meaning, least=len(meaning.units))
 
     def relaxed(self, meaning: Meaning) -> Asked:
-        """Most units are found; the more, the better."""
-        least = max(1, round(len(meaning.units) * RELAXED_SHARE))
-        return self._asked([self._unit(unit) for unit in meaning.units], meaning, least=least)
+        """Most units are found; whatever has them all comes first, then the more, the better."""
+        units = [self._unit(unit) for unit in meaning.units]
+        asked = self._asked(units, meaning, least=max(1, round(len(units) * RELAXED_SHARE)))
+        full = tantivy.Query.boolean_query([(_MUST, unit) for unit in units])
+        first = tantivy.Query.const_score_query(full, FULL)
+        return Asked(asked.matching, tantivy.Query.boolean_query([(_MUST, asked.ranking), (_SHOULD, first)]))
 
     def _asked(self, units: Sequence[tantivy.Query], meaning: Meaning, *, least: int) -> Asked:
         if least == len(units):
@@ -143,13 +152,18 @@ class Asking:
     def _likings(self, meaning: Meaning) -> list[tuple[tantivy.Occur, tantivy.Query]]:
         """What makes a product better without being needed."""
         liked: list[tuple[tantivy.Occur, tantivy.Query]] = [(_SHOULD, self.liked())]
-        meant = [self._constant("kind", kind, KIND) for kind in meaning.kinds]
-        meant += [self._constant("head", kind, HEAD) for kind in (*meaning.kinds, *meaning.heads)]
+        values = self._index.values
+        kinds, heads = _telling(meaning.kinds, values.kinds), _telling((*meaning.kinds, *meaning.heads), values.heads)
+        meant = [self._constant("kind", kind, KIND) for kind in kinds]
+        meant += [self._constant("head", kind, HEAD) for kind in heads]
         if meant:
             liked.append((_SHOULD, tantivy.Query.disjunction_max_query(meant)))
         liked += [(_SHOULD, self._constant("kind", kind, OTHER_KIND)) for kind in meaning.others]
+        for unit in meaning.units:
+            brands = self._index.values.brands(readings=unit.readings)
+            liked += [(_SHOULD, self._constant("brand", number, BRAND)) for number in brands]
         typed = [stem for unit in meaning.units for stem in unit.readings[0]]
-        if len(typed) > 1:
+        if 1 < len(typed) <= LONGEST_PHRASE:
             phrase = tantivy.Query.phrase_query(self._schema, "name", list(typed))
             liked.append((_SHOULD, tantivy.Query.const_score_query(phrase, PHRASE)))
         return liked
@@ -170,3 +184,14 @@ class Asking:
     def _constant(self, field: str, value: str | int, score: float) -> tantivy.Query:
         query = tantivy.Query.term_query(self._schema, field, value, index_option="basic")
         return tantivy.Query.const_score_query(query, score)
+
+
+def _telling(kinds: Sequence[str], paths: Mapping[str, set[str]]) -> list[str]:
+    """The kinds that are not other names, perhaps in other languages, of the same products."""
+    seen: set[str] = set()
+    telling = []
+    for kind in dict.fromkeys(kinds):
+        if not (found := paths.get(kind, set())) <= seen:
+            telling.append(kind)
+            seen |= found
+    return telling

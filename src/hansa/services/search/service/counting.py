@@ -14,11 +14,11 @@ from hansa.services.search.service.index import ProductIndex
 
 MOST_CATEGORIES = 4_096
 MOST_BRANDS = 64
-MOST_VALUES = 128
+MOST_VALUES = 80
 """Values of all attributes together that are counted; the rarest are left out where there are more."""
 ALL_OF_SEGMENT = 65_000
 """So that what is counted is exact: no part of the index leaves any out."""
-MOST_FOR_ATTRIBUTES = 4_000
+MOST_FOR_ATTRIBUTES = 2_000
 """Results past which attributes are not counted: nothing is common to so many, and counting would take longer than
 finding. Categories, brands and prices always are."""
 

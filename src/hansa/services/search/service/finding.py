@@ -10,7 +10,7 @@ from hansa.kernel.page import CursorInvalid, read_cursor, write_cursor
 from hansa.services.search.contract import Facet, Sort
 from hansa.services.search.rules import queries
 from hansa.services.search.rules.ordering import Choice, fingerprint
-from hansa.services.search.rules.queries import Word
+from hansa.services.search.rules.queries import Meaning, Word
 from hansa.services.search.rules.words import stem
 from hansa.services.search.service.asking import NOTHING, Asked, Asking
 from hansa.services.search.service.counting import Counting
@@ -19,6 +19,8 @@ from hansa.services.search.service.spelling import SHORTEST_PART, Spelling
 
 FEW = 3
 """A query that finds fewer as typed may be misspelt though each of its words is known."""
+ENOUGH = 10
+"""Where fewer have all words, those that have most of them follow."""
 RARE = 2
 """Products that have a word which may be their own misspelling."""
 FAR_MORE = 20
@@ -177,16 +179,25 @@ class Finding:
         words = queries.words_of(typed)
         if not words:
             return Reading(asked=NOTHING)
-        strict = self._asking.strict(queries.meaning(words, self))
+        meant = queries.meaning(words, self)
+        strict = self._asking.strict(meant)
         page = self._searcher.search(self._asking.all_of(strict.ranking, filters), limit=limit + 1, count=True)
         found = _total(page)
-        if found >= FEW or (found and all(self.count(word.text) > RARE for word in words)):
+        if found >= ENOUGH:
             return Reading(asked=strict, page=page)
+        if found >= FEW or (found and all(self.count(word.text) > RARE for word in words)):
+            return self._filled(meant, Reading(asked=strict, page=page))
         doubted = [place for place, word in enumerate(words) if self.count(word.text) <= RARE]
-        meant = self._completed(words, filters, above=found) or self._corrected(words, doubted, filters, above=found)
-        if meant is not None:
-            return meant
-        return Reading(asked=strict, page=page) if found else self._loosened(words)
+        better = self._completed(words, filters, above=found) or self._corrected(words, doubted, filters, above=found)
+        if better is not None:
+            return better
+        return self._filled(meant, Reading(asked=strict, page=page)) if found else self._loosened(words)
+
+    def _filled(self, meant: Meaning, reading: Reading) -> Reading:
+        """With what has most of the words, unless a thing was named by its number or by one word."""
+        if len(meant.units) == 1 or any(unit.code and self._is_code(unit.code) for unit in meant.units):
+            return reading
+        return Reading(asked=self._asking.relaxed(meant))
 
     def _completed(self, words: Sequence[Word], filters: Sequence[Any], *, above: int) -> Reading | None:
         """The query with its last word, where that is none, as the most common word that begins so."""
@@ -231,6 +242,9 @@ class Finding:
             return [Word((part,), word.is_purpose) for part in parts]
         return None
 
+    def _is_code(self, code: str) -> bool:
+        return 0 < int(self._searcher.doc_freq("code", code)) < ENOUGH
+
     def _parted(self, text: str) -> tuple[str, str] | None:
         """`flashdrive` as flash and drive, if products have both; of several ways the most common."""
         ways = [
@@ -265,6 +279,9 @@ class Finding:
 
     def stands(self, stem: str) -> bool:
         return any(self._searcher.doc_freq(field, stem) > 0 for field in ("name", "about"))
+
+    def is_named(self, stem: str) -> bool:
+        return int(self._searcher.doc_freq("name", stem)) > 0
 
     def is_head(self, kind: str) -> bool:
         return kind in self._index.values.heads

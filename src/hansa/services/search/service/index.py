@@ -12,6 +12,7 @@ import tantivy
 from hansa.kernel.clock import from_micros, to_micros
 from hansa.services.search.rules.documents import Entry
 from hansa.services.search.rules.ordering import falling_key, rising_key
+from hansa.services.search.rules.words import LONG_TEXT
 from hansa.services.search.service.values import Values
 
 FORMAT = 1
@@ -21,11 +22,12 @@ VALUES_FILE = "values.json"
 INDEX_FOLDER = "tantivy"
 HEAP_BYTES = 15_000_000
 """What the writer gathers before it writes a segment; tantivy takes no less."""
-BUILDING_HEAP_BYTES = 40_000_000
+BUILDING_HEAP_BYTES = 30_000_000
 """The same while a whole index is built: fewer segments are read faster."""
 
 IN_WORDS = "whitespace"
-AS_IT_IS = "raw"
+"""Words were made of the text already."""
+LONG = "long_text"
 
 
 class IndexUnusable(Exception):
@@ -39,6 +41,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     currencies: tuple[str, ...]
     as_of: int
     is_complete: bool
+    put_singly: int
+    """Products put since the index was built as a whole."""
 
 
 def schema_of(currencies: Sequence[str]) -> tantivy.Schema:
@@ -47,9 +51,9 @@ def schema_of(currencies: Sequence[str]) -> tantivy.Schema:
     builder.add_unsigned_field("id", indexed=True, fast=True)
     builder.add_text_field("name", tokenizer_name=IN_WORDS)
     builder.add_text_field("about", tokenizer_name=IN_WORDS, index_option="freq")
-    builder.add_text_field("more", tokenizer_name=IN_WORDS, index_option="freq")
+    builder.add_text_field("more", tokenizer_name=LONG, index_option="freq")
     for field in ("words", "kind", "head", "code"):
-        builder.add_text_field(field, tokenizer_name=AS_IT_IS, index_option="basic")
+        builder.add_text_field(field, tokenizer_name=IN_WORDS, index_option="basic")
     builder.add_unsigned_field("path", indexed=True)
     builder.add_unsigned_field("category", fast=True)
     builder.add_unsigned_field("brand", indexed=True, fast=True)
@@ -80,6 +84,7 @@ class ProductIndex:
                 raise IndexUnusable("it was never finished")
             self.values = Values.read(folder / VALUES_FILE) if state is not None else Values()
             self._index = tantivy.Index(self.schema, path=str(folder / INDEX_FOLDER))
+            self._index.register_tokenizer(LONG, LONG_TEXT)
             self._index.config_reader("manual")
             self._writer = self._index.writer(heap_bytes, 1)
             self._index.reload()
@@ -91,6 +96,7 @@ class ProductIndex:
             raise IndexUnusable(f"{type(error).__name__}: {error}") from error
         self.as_of: datetime | None = from_micros(state.as_of) if state is not None else None
         self.is_complete = state.is_complete if state is not None else False
+        self.put_singly = state.put_singly if state is not None else 0
 
     @property
     def products(self) -> int:
@@ -103,17 +109,30 @@ class ProductIndex:
     def put(self, entries: Iterable[Entry], *, gone: Iterable[int] = (), are_new: bool = False) -> None:
         """Add products or replace them, and take out those that are gone; to be committed."""
         for product_id in gone:
-            self._writer.delete_documents_by_term("id", product_id)
+            self._delete(product_id)
         for entry in entries:
             if not are_new:
-                self._writer.delete_documents_by_term("id", entry.product_id)
+                self.put_singly += 1
+                self._delete(entry.product_id)
             self._writer.add_document(self._document(entry))
+
+    def _delete(self, product_id: int) -> None:
+        # By query: deleting by term finds no number (tantivy 0.27).
+        self._writer.delete_documents_by_query(tantivy.Query.term_query(self.schema, "id", product_id))
 
     def commit(self, *, as_of: datetime, is_complete: bool) -> None:
         """Make what was put durable and visible. The state is noted last: what a crash leaves out is put once more."""
-        _write(self.folder / VALUES_FILE, self.values.packed())
+        if self.values.is_changed:
+            self.values.is_changed = False
+            _write(self.folder / VALUES_FILE, self.values.packed())
         self._writer.commit()
-        state = State(format=FORMAT, currencies=self.currencies, as_of=to_micros(as_of), is_complete=is_complete)
+        state = State(
+            format=FORMAT,
+            currencies=self.currencies,
+            as_of=to_micros(as_of),
+            is_complete=is_complete,
+            put_singly=self.put_singly,
+        )
         _write(self.folder / STATE_FILE, msgspec.json.encode(state))
         self._index.reload()
         self.searcher = self._index.searcher()
@@ -135,17 +154,17 @@ class ProductIndex:
     def _document(self, entry: Entry) -> tantivy.Document:
         document = tantivy.Document()
         document.add_unsigned("id", entry.product_id)
-        for field in ("name", "about", "more"):
-            if text := getattr(entry, field):
-                document.add_text(field, text)
-        several: dict[str, Iterable[str]] = {
-            "words": entry.words,
-            "kind": entry.kinds,
-            "head": entry.heads,
-            "code": entry.codes,
+        texts = {
+            "name": entry.name,
+            "about": entry.about,
+            "more": entry.more,
+            "words": " ".join(entry.words),
+            "kind": " ".join(entry.kinds),
+            "head": " ".join(entry.heads),
+            "code": " ".join(entry.codes),
         }
-        for field, texts in several.items():
-            for text in texts:
+        for field, text in texts.items():
+            if text:
                 document.add_text(field, text)
         self._number(document, entry)
         for currency in self.currencies:

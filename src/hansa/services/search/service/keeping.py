@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
-from hansa.kernel.clock import EPOCH, Clock
+from hansa.kernel.clock import EPOCH, Clock, to_micros
 from hansa.platform.database.port import Database
+from hansa.platform.memory import give_back
 from hansa.services.products.contract import ProductDraft
 from hansa.services.search import store
 from hansa.services.search.rules import documents, facets
@@ -27,22 +28,26 @@ from hansa.services.search.service.index import BUILDING_HEAP_BYTES, IndexUnusab
 from hansa.services.search.service.spelling import Spelling
 from hansa.services.search.store import Kept
 
-OVERLAP = timedelta(seconds=10)
-"""How long before the moment it has heard an index looks again: no transaction takes so long."""
+OVERLAP = timedelta(seconds=1)
+"""How long before the moment it has heard an index looks again: hardly any transaction takes so long."""
+LONG_OVERLAP = timedelta(seconds=20)
+LONG_OVERLAP_EVERY = timedelta(seconds=10)
+"""Now and then it looks back further: no transaction takes so long, and clocks of processes differ less."""
 CHUNK = 200
 """Products read, and put, at once."""
 LOOKED_AT_ONCE = 2_000
 COMMIT_EVERY = 2_000
 """Products after which a growing index is made visible, when it is the first one."""
-MOST_SEGMENTS = 6
-"""Past it, an index that has come to rest is built anew from the tables: searching takes longer with each segment."""
+COMPACTED_SHARE = 0.2
+"""Part of the products that must have been put singly, for the index to be built anew from the tables when it has come
+to rest: it lies in fewer pieces then, and searching takes half as long."""
 REST = timedelta(seconds=5)
 LEARN_EVERY = timedelta(seconds=1)
 """How soon after an edit its words can be what a misspelt one was meant to be, once edits have come to rest."""
 LEARN_AT_LEAST_EVERY = timedelta(seconds=60)
 """The same while edits never rest, as during an import."""
 LEAST_FOR_COMPACTION = 2_000
-"""Products below which segments do not matter."""
+"""Products below which pieces do not matter."""
 CURRENT_FILE = "current"
 
 log = structlog.get_logger()
@@ -74,9 +79,10 @@ class Keeping:
         self._lock = asyncio.Lock()
         # One thread: what was cut short while it wrote is finished before anything else is written, or closed.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search-index")
-        self._applied: dict[tuple[str, str], datetime] = {}
+        self._applied: dict[tuple[str, int], int] = {}
         """Of the time that is looked at again: what was put already, by source and product."""
         self._changed_at = EPOCH
+        self._looked_back_at = EPOCH
         self._learned_at = EPOCH
         self._learned_generation = -1
         self.index: ProductIndex | None = None
@@ -111,7 +117,7 @@ class Keeping:
             await self._in_thread(indexes.remove, folder)
             fresh = await self._in_thread(self._made, folder)
             try:
-                applied: dict[tuple[str, str], datetime] = {}
+                applied = dict(self._applied)  # what was heard until now is read from the tables
                 await self._fill(fresh, progress, is_seen=False)
                 await self._in_thread(fresh.settle)
                 await self._catch_up(fresh, applied)
@@ -125,6 +131,7 @@ class Keeping:
         if old is not None:
             await self._in_thread(old.close)
             await self._in_thread(indexes.remove, old.folder)
+        await self._in_thread(give_back)
 
     async def restore(self) -> None:
         """Begin anew after the files were found to be broken."""
@@ -142,8 +149,8 @@ class Keeping:
         return (
             index is not None
             and index.is_complete
-            and index.segments > MOST_SEGMENTS
-            and index.products >= LEAST_FOR_COMPACTION
+            and index.segments > 1
+            and index.put_singly >= max(LEAST_FOR_COMPACTION, index.products * COMPACTED_SHARE)
             and self._clock.now() - self._changed_at > REST
         )
 
@@ -242,29 +249,32 @@ class Keeping:
             await self._in_thread(_tally, tally, list(kept.values()))
         return frozenset(tally.plan()) if after is not None else None
 
-    async def _catch_up(self, index: ProductIndex, applied: dict[tuple[str, str], datetime]) -> int:
+    async def _catch_up(self, index: ProductIndex, applied: dict[tuple[str, int], int]) -> int:
         assert index.as_of is not None
         began = self._clock.now()
-        since = max(index.as_of - OVERLAP, EPOCH)
-        seen: dict[tuple[str, str], datetime] = {}
+        is_long = began - self._looked_back_at >= LONG_OVERLAP_EVERY
+        since = to_micros(max(index.as_of - (LONG_OVERLAP if is_long else OVERLAP), EPOCH))
+        fresh: dict[tuple[str, int], int] = {}
         for source in store.SOURCES:
             moment, after = since, 0
             while found := await store.changed(
                 self._database, source=source, since=moment, after=after, limit=LOOKED_AT_ONCE
             ):
-                moment, after = found[-1][1], int(found[-1][0])
-                seen |= {(source, product_id): at for product_id, at in found}
-        fresh = {key: at for key, at in seen.items() if applied.get(key) != at}
-        ids = list(dict.fromkeys(product_id for _, product_id in fresh))
+                after, moment = found[-1]
+                fresh |= {(source, product): at for product, at in found if applied.get((source, product)) != at}
+        ids = [str(product) for product in dict.fromkeys(product for _, product in fresh)]
         for start in range(0, len(ids), CHUNK):
             await self._put(index, ids[start : start + CHUNK])
         if ids:
             await self._commit(index, as_of=began, is_complete=index.is_complete)
             self._on_change(ids)
             self._changed_at = began
+            applied |= fresh
         index.as_of = began
-        applied.clear()
-        applied |= {key: at for key, at in seen.items() if at >= began - OVERLAP}
+        if is_long:
+            self._looked_back_at = began
+            for key in [key for key, at in applied.items() if at < since]:
+                del applied[key]
         return len(ids)
 
     async def _put(self, index: ProductIndex, product_ids: Sequence[str], *, are_new: bool = False) -> None:

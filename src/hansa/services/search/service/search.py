@@ -63,7 +63,7 @@ class SearchService:
         )
         self._gathered_at = -GATHER_S
         self._caught_up = 0
-        self._rebuilding: asyncio.Task[None] | None = None
+        self.rebuilding: asyncio.Task[None] | None = None
         self._key = ""
         self._done, self._total, self._failure = 0, 0, ""
         self.catching_up = Soon(self._catch_up_soon, name="search.catch_up")
@@ -132,15 +132,15 @@ class SearchService:
         return (*suggestions, *products)
 
     async def rebuild(self, *, key: str) -> None:
-        if key == self._key or (self._rebuilding is not None and not self._rebuilding.done()):
+        if key == self._key or (self.rebuilding is not None and not self.rebuilding.done()):
             return
         self._key = key
         self._done, self._total, self._failure = 0, 0, ""
-        self._rebuilding = asyncio.get_running_loop().create_task(self._rebuild(), name="search.rebuild")
+        self.rebuilding = asyncio.get_running_loop().create_task(self._rebuild(), name="search.rebuild")
 
     async def building(self) -> Building:
         index = await self._keeping.opened()
-        is_running = self._rebuilding is not None and not self._rebuilding.done()
+        is_running = self.rebuilding is not None and not self.rebuilding.done()
         return Building(
             is_running=is_running,
             done=self._done,
@@ -189,9 +189,9 @@ class SearchService:
         """Let go of the index; what was not put is put after the next start."""
         await self.catching_up.close()
         await self._restoring.close()
-        if self._rebuilding is not None:
-            self._rebuilding.cancel()
-            await asyncio.gather(self._rebuilding, return_exceptions=True)
+        if self.rebuilding is not None:
+            self.rebuilding.cancel()
+            await asyncio.gather(self.rebuilding, return_exceptions=True)
         await self._keeping.close()
 
     async def _catch_up_soon(self) -> None:

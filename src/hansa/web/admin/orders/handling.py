@@ -165,6 +165,7 @@ async def _show(
         refundable_text=amount_text(refundable, order.currency),
         may=_may(order, left=left, refundable=refundable),
         history=[told(visit, order, entry) for entry in reversed(history)],
+        is_out=any(line.fulfilled > line.returned for line in order.lines),
         sent=_sent(form),
         opened=_opened(form),
         wrong=wrong or {},

@@ -58,5 +58,12 @@ def _details(visit: Visit, order: Order, entry: Entry) -> Iterable[str]:
         yield " ".join(str(value) for value in known.values() if value)
     if by := detail.get("by"):
         yield visit.say_or(f"staff_order.by_{by}", str(by))
-    if reason := detail.get("reason") or detail.get("code"):
-        yield visit.say_or(f"staff_order.reason_{reason}", str(reason))
+    if reason := detail.get("reason"):
+        yield _in_words(visit, str(reason))
+    if code := detail.get("code"):
+        yield _in_words(visit, str(code))
+
+
+def _in_words(visit: Visit, said: str) -> str:
+    """What an error means, where it is one; else what a person wrote."""
+    return visit.say_or(f"staff_errors.{said}", "") or visit.say_or(f"errors.{said}", said)

@@ -1,7 +1,7 @@
 """What a product is: its words in each language, where it stands, its attributes, and whether it is for sale."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -22,10 +22,12 @@ from hansa.web.admin.fields import Reader, plain
 from hansa.web.admin.products.categories import choices, draft_of
 from hansa.web.admin.products.sheet import save, show
 from hansa.web.admin.shell import reason_of
-from hansa.web.forms import Form
+from hansa.web.forms import Form, read_form
 from hansa.web.pages import Book, Page, Who
 from hansa.web.visit import Moved, Shown, Visit
 
+LARGEST_SHEET = 4 * 1024 * 1024
+"""Bytes of a form with a product's words: descriptions of 20,000 signs in several languages, and 500 attributes."""
 NAME, DESCRIPTION, ATTRIBUTE, CATEGORY_NAME = "name.", "description.", "attribute.", "category_name."
 Description = Annotated[str, msgspec.Meta(max_length=20_000)]
 Brand = Annotated[str, msgspec.Meta(max_length=200)]
@@ -36,15 +38,15 @@ TRUTH = {"true": True, "yes": True, "æ˜¯": True, "false": False, "no": False, "å
 
 def pages() -> Sequence[Page]:
     book = Book(who=Who.STAFF)
-    about = About()
 
     @book.personal("admin/products/{product_id}")
     async def product(visit: Visit, *, product_id: str) -> Shown:
-        return await show(visit, about, await visit.client(Products).record(product_id=product_id))
+        return await show(visit, await _about(visit), await visit.client(Products).record(product_id=product_id))
 
-    @book.act("admin/products/{product_id}")
-    async def put(visit: Visit, form: Form, *, product_id: str) -> Shown | Moved:
-        return await save(visit, form, about, product_id=product_id)
+    @book.act("admin/products/{product_id}", reads_form=False)
+    async def put(visit: Visit, *, product_id: str) -> Shown | Moved:
+        form = await read_form(visit.request, largest=LARGEST_SHEET)
+        return await save(visit, form, await _about(visit), product_id=product_id)
 
     @book.act("admin/products/{product_id}/status")
     async def put_status(visit: Visit, form: Form, *, product_id: str) -> Shown | Moved:
@@ -61,17 +63,24 @@ def pages() -> Sequence[Page]:
         except ProductChanged as error:
             record = await products.record(product_id=product_id)
             if record.draft.status != status:
-                return await show(visit, about, record, failed=reason_of(visit, error), status=412)
-        return Moved(to=visit.url(about.path(record), saved=1))
+                return await show(visit, await _about(visit), record, failed=reason_of(visit, error), status=412)
+        return Moved(to=visit.url(f"admin/products/{record.id}", saved=1))
 
     return book.pages
 
 
+async def _about(visit: Visit) -> "About":
+    return About(await choices(visit))
+
+
 class About:
-    """The sheet of words and places."""
+    """The sheet of words and places. `categories` are those to choose from, by path."""
 
     name = "about"
     template = "products/about.html"
+
+    def __init__(self, categories: Sequence[tuple[str, str]]) -> None:
+        self._categories = categories
 
     def path(self, record: ProductRecord) -> str:
         return f"admin/products/{record.id}"
@@ -95,7 +104,7 @@ class About:
         draft, reader = record.draft, Reader(values)
         texts = texts_of(reader, known=draft.texts)
         brand = reader.text("brand", Brand)
-        category = category_of(reader)
+        category = category_of(reader, known={path for path, _ in self._categories})
         attributes = _attributes(reader, draft.attributes)
         reader.done()
         changed = {locale: text for locale, text in texts.items() if draft.texts.get(locale) != text}
@@ -117,13 +126,9 @@ class About:
         return visit.say(f"staff_product.{name}")
 
     async def context(self, visit: Visit, record: ProductRecord, values: Values) -> Mapping[str, Any]:
-        tree = await choices(visit)
-        category = values.get("category", "")
-        if category and category not in {path for path, _ in tree}:
-            tree.append((category, category))
         return {
             "locales": languages(visit, record.draft.texts),
-            "categories": tree,
+            "categories": self._categories,
             "attributes": {
                 name.removeprefix(ATTRIBUTE): value for name, value in values.items() if name.startswith(ATTRIBUTE)
             },
@@ -147,9 +152,11 @@ def texts_of(reader: Reader, *, known: Iterable[str] = ()) -> dict[str, Text]:
     return texts
 
 
-def category_of(reader: Reader) -> tuple[CategoryDraft, ...]:
+def category_of(reader: Reader, *, known: Container[str]) -> tuple[CategoryDraft, ...]:
     """The chosen category, and a new one below it where one was named."""
-    path = reader.text("category", Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(/[a-z0-9-]+)*$")]) or ""
+    path = reader.text("category") or ""
+    if path and path not in known:
+        reader.wrong["category"] = "unknown_category"
     chosen = draft_of(path)
     names = {
         name.removeprefix(CATEGORY_NAME): text

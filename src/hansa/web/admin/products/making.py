@@ -1,6 +1,6 @@
 """A new product: what it cannot be without; all else comes on its sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from hansa.kernel.errors import BusinessError, IdempotencyKeyReused
 from hansa.services.products.contract import (
@@ -18,6 +18,7 @@ from hansa.web.admin.fields import FieldsWrong, Reader, plain
 from hansa.web.admin.products.about import (
     CATEGORY_NAME,
     DESCRIPTION,
+    LARGEST_SHEET,
     NAME,
     Brand,
     category_of,
@@ -29,7 +30,7 @@ from hansa.web.admin.products.categories import choices
 from hansa.web.admin.products.prices import is_usually_with_tax, prices_of
 from hansa.web.admin.products.sheet import told
 from hansa.web.admin.shell import key_of, shown
-from hansa.web.forms import Form
+from hansa.web.forms import read_form
 from hansa.web.pages import Book, Page, Who
 from hansa.web.visit import Moved, Shown, Visit
 
@@ -45,11 +46,12 @@ def pages() -> Sequence[Page]:
     async def new(visit: Visit) -> Shown:
         return await _show(visit, {})
 
-    @book.act("admin/products/new")
-    async def make(visit: Visit, form: Form) -> Shown | Moved:
+    @book.act("admin/products/new", reads_form=False)
+    async def make(visit: Visit) -> Shown | Moved:
+        form = await read_form(visit.request, largest=LARGEST_SHEET)
         values = {name: plain(value) for name, value in form.items() if name in PLAIN or name.startswith(KEPT)}
         try:
-            draft = _draft(visit, values)
+            draft = _draft(visit, values, known={path for path, _ in await choices(visit)})
             key = key_of(visit, form, "product")
             record = await visit.client(Products).create(key=key, draft=draft, actor=visit.who.actor)
         except FieldsWrong as error:
@@ -79,7 +81,7 @@ async def _show(
     )
 
 
-def _draft(visit: Visit, values: Values) -> ProductDraft:
+def _draft(visit: Visit, values: Values, *, known: Container[str]) -> ProductDraft:
     """Raises FieldsWrong."""
     reader = Reader(values)
     texts = texts_of(reader)
@@ -92,7 +94,7 @@ def _draft(visit: Visit, values: Values) -> ProductDraft:
     sku = reader.text("sku", Sku, says="sku", is_required=True)
     prices = prices_of(reader, currencies=visit.site.channel.currencies)
     brand = reader.text("brand", Brand)
-    category = category_of(reader)
+    category = category_of(reader, known=known)
     reader.done()
     return ProductDraft(
         slug=slug,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from hansa.kernel.address import Address, Country, Destination, Email
+from hansa.kernel.address import Address, Destination, Email
 from hansa.services.carts.contract import Cart
 from hansa.services.shipping.contract import NotDelivered, Option, Shipping
 from hansa.services.users.contract import SavedAddress, User, Users
@@ -17,7 +17,8 @@ from hansa.web.visit import Visit
 
 NEW = "new"
 """Stands for an address that is not in the address book."""
-_REGION = re.compile(r"\b[a-zA-Z]{2,3}-([A-Z]{2})\b")
+_TAG = re.compile(r"\b([a-zA-Z]{2,3})-(?:[a-zA-Z]{4}-)?([A-Z]{2})\b")
+LONGEST_HEADER = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +148,11 @@ async def _sheet(visit: Visit, form: Form, *, is_checked: bool) -> Sheet:
 
 
 def _country_of_browser(visit: Visit) -> str:
-    """The region of the language that the browser prefers, such as GB of en-GB: a first guess, easily changed."""
-    match = _REGION.search(visit.request.headers.get("accept-language", "")[:200])
-    return match[1] if match and _is(match[1], Country) else ""
+    """The region of a language that the browser asks for, such as GB of en-GB: a first guess, easily changed. Whoever
+    reads the shop in another language than that has made a choice that says more."""
+    spoken = {locale.partition("-")[0] for locale in visit.site.locales} - {visit.locale.partition("-")[0]}
+    tags = _TAG.findall(visit.request.headers.get("accept-language", "")[:LONGEST_HEADER])
+    return next((country for language, country in tags if language.lower() not in spoken), "")
 
 
 def _is(value: str, type_: object) -> bool:

@@ -81,6 +81,8 @@ async def place(visit: Visit, form: Form) -> Shown | Moved:
     except Fault as fault:
         # It may have been placed: the same form, sent again, finds out.
         log.warning("an order's placing was not answered", fault=str(fault))
+        if not await _has_cart(visit):
+            return await _ordered_page(visit)
         return await _review(visit, attempt, problem="checkout.wrong.uncertain", status=UNCERTAIN, is_same=True)
     await _keep_address(visit, attempt)
     return Moved(to=visit.url(f"orders/{order.id}", placed="1"))
@@ -94,7 +96,9 @@ async def _refused(visit: Visit, attempt: Attempt, error: BusinessError) -> Show
         case OutOfStock():
             return await _review(visit, attempt, problem="checkout.wrong.out_of_stock")
         case PaymentDeclined():
-            return await _review(visit, attempt, payment_problem="checkout.wrong.declined", status=UNPAID)
+            return await _review(
+                visit, attempt, payment_problem="checkout.wrong.declined", status=UNPAID, counts_stock=False
+            )
         case NoSuchProvider():
             return await _review(visit, attempt, payment_problem="checkout.wrong.payment", status=UNFIT)
         case NotForSale():
@@ -125,8 +129,12 @@ async def _other_cart(visit: Visit, attempt: Attempt, *, is_ordered: bool) -> Sh
     cart = await basket.find(visit)
     is_another = cart is not None and bool(cart.lines) and cart.id != attempt.cart_id
     if is_ordered and not is_another:
-        return await shown(visit, "checkout_ordered.html", status=CONFLICT, is_indexed=False)
+        return await _ordered_page(visit)
     return await _review(visit, attempt, problem="checkout.wrong.cart_changed")
+
+
+async def _ordered_page(visit: Visit) -> Shown:
+    return await shown(visit, "checkout_ordered.html", status=CONFLICT, is_indexed=False)
 
 
 async def _has_cart(visit: Visit) -> bool:
@@ -142,6 +150,7 @@ async def _review(
     payment_problem: str = "",
     status: int = CONFLICT,
     is_same: bool = False,
+    counts_stock: bool = True,
     **values: str,
 ) -> Shown | Moved:
     """The review once more, to be confirmed as a new attempt, or as the same one."""
@@ -157,6 +166,7 @@ async def _review(
         problem=visit.say(problem, **values) if problem else "",
         payment_problem=visit.say(payment_problem) if payment_problem else "",
         status=status,
+        counts_stock=counts_stock and not is_same,
     )
 
 

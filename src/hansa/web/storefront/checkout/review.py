@@ -45,9 +45,11 @@ async def review_page(
     problem: str = "",
     payment_problem: str = "",
     status: int = 200,
+    counts_stock: bool = True,
 ) -> Shown | Moved:
     """The second step; with what is in the way, where an order could not be placed. What cannot be delivered leads
-    back to the first, what cannot be sold to the cart."""
+    back to the first, what cannot be sold to the cart. Just after an order came to nothing, stock is better not
+    counted: the pieces that were held for it are given back in a moment."""
     details = await with_options(visit, details, cart)
     if details.address is None or details.all_problems:
         return await form_page(visit, details, cart, status=UNFIT)
@@ -68,7 +70,7 @@ async def review_page(
         cart=cart,
         quote=quote,
         lines=lines,
-        short=[line for line in lines if line.is_short],
+        short=[line for line in lines if line.is_short and counts_stock],
         trail=trail(
             visit,
             subtotal=quote.subtotal,

@@ -1,0 +1,1 @@
+"""How good the first ten results are, on queries that were judged for it."""

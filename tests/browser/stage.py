@@ -1,0 +1,185 @@
+"""A shop in which there is something to see: customers, and orders in every state."""
+
+import sqlite3
+import urllib.request
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hansa.kernel.clock import to_micros
+from hansa.kernel.event import Envelope
+from hansa.kernel.ids import slot_of
+from tests.browser.shopper import BRITISH, CHINESE, GUEST_EMAIL, PASSWORD, WORDING
+from tests.served import Served, pause
+
+MEMBER, NEWCOMER = "grace@example.com", "nora@example.com"
+CAP, TEE, SANDALS = "baker-boy-cap", "boxy-tee", "buckle-sandals"
+"""Of these there are as many as anybody buys."""
+ENOUGH = 500
+SHORTS = "claret-shorts"
+"""Staff try things out on these."""
+SOLD_OUT = "lined-moccasins"
+MOST_LOOKS = 400
+CSV = """slug,name_en,sku,price_USD
+No Slug At All,Broken row,BROKEN,19.00
+oilskin-hat,Oilskin hat,OILSKIN-HAT-M,cheap
+"""
+EVENT_ID = "104249991374867456"
+LONG_NAME = "Wolfeschlegelsteinhausenbergerdorff-Featherstonehaugh the Younger of Llanfairpwllgwyngyll"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What there is to be seen, and by which name. Orders of guests are named by what makes them theirs."""
+
+    shop: Served
+    staff_token: str
+    member_token: str
+    newcomer_token: str
+    member_id: str
+    address_id: str
+    placed: str
+    sent: str
+    cancelled: str
+    refunded: str
+    guests: str
+    transfer_id: str
+    """An import with a report."""
+    dead_letter: str
+    """The path of one."""
+    products: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    """By slug and language."""
+
+    def product(self, slug: str, locale: str = "en") -> Mapping[str, Any]:
+        return self.products[slug][locale]
+
+    def name(self, slug: str, locale: str = "en") -> str:
+        return str(self.products[slug][locale]["name"])
+
+    def id(self, slug: str) -> str:
+        return str(self.products[slug]["en"]["id"])
+
+    def sku(self, slug: str) -> str:
+        """One that can be had."""
+        variants = self.products[slug]["en"]["variants"]
+        return next(str(variant["sku"]) for variant in variants if variant["available"])
+
+    def new_order(self) -> str:
+        """Another order of the member's."""
+        return str(_ordered(self.shop, [self.sku(CAP)], token=self.member_token)["id"])
+
+
+def furnished(shop: Served) -> Stage:
+    """The shop's stage, set over its public API."""
+    staff = shop.staff()
+    products = {
+        slug: {locale: shop.get(f"/api/v1/products/{slug}", locale=locale) for locale in ("en", "zh")}
+        for slug in (CAP, TEE, SANDALS, SHORTS, SOLD_OUT)
+    }
+    for slug in (CAP, TEE):
+        for variant in products[slug]["en"]["variants"]:
+            put_stock(shop, str(variant["sku"]), ENOUGH, token=staff)
+    skus = [str(products[slug]["en"]["variants"][1 if slug != CAP else 0]["sku"]) for slug in (CAP, TEE, SANDALS)]
+    member_id, member = _registered(shop, MEMBER, name="Grace Hopper")
+    _, newcomer = _registered(shop, NEWCOMER, name="")
+    address_id = _post(shop, "/users/me/addresses", {"address": BRITISH, "is_default": True}, token=member)["id"]
+    _post(shop, "/users/me/addresses", {"address": {**CHINESE, "name": LONG_NAME}}, token=member)
+
+    orders = [_ordered(shop, skus[:count], token=member) for count in (1, 3, 1, 2)]
+    placed, sent, cancelled, refunded = (str(order["id"]) for order in orders)
+    parcel = {"carrier": "Royal Mail", "tracking_number": "RM 1234 5678 9GB"}
+    _post(shop, f"/admin/orders/{sent}/fulfilments", {"parcels": [parcel]}, token=staff)
+    _post(shop, f"/orders/{cancelled}/cancel", {}, token=member)
+    _post(shop, f"/admin/orders/{refunded}/refunds", {"amount": 500, "reason": "A seam had come open."}, token=staff)
+    return Stage(
+        shop=shop,
+        staff_token=staff,
+        member_token=member,
+        newcomer_token=newcomer,
+        member_id=member_id,
+        address_id=str(address_id),
+        placed=placed,
+        sent=sent,
+        cancelled=cancelled,
+        refunded=refunded,
+        guests=str(_ordered(shop, skus)["id"]),
+        transfer_id=_imported(shop, staff),
+        dead_letter=_parked(shop.folder),
+        products=products,
+    )
+
+
+def put_stock(shop: Served, sku: str, on_hand: int, *, token: str) -> None:
+    status, answer = shop.send("PUT", f"/api/v1/admin/inventory/{sku}", {"on_hand": on_hand}, token=token)
+    assert status == 200, answer
+
+
+def _registered(shop: Served, email: str, *, name: str) -> tuple[str, str]:
+    """A new member's id, and a token."""
+    user = _post(shop, "/users", {"email": email, "password": PASSWORD, "name": name})
+    session = _post(shop, "/sessions", {"email": email, "password": PASSWORD})
+    return str(user["id"]), str(session["token"])
+
+
+def _ordered(shop: Served, skus: list[str], *, token: str = "") -> Any:
+    body = {
+        "lines": [{"sku": sku, "quantity": 1} for sku in skus],
+        "email": GUEST_EMAIL,
+        "shipping_address": BRITISH,
+        "payment": {"provider": "sandbox", "token": "tok_success"},
+    }
+    return _post(shop, "/orders", body, token=token)
+
+
+def _imported(shop: Served, token: str) -> str:
+    """An import of which everything was refused, run to its end."""
+    boundary = "----the-end-of-a-part"
+    head = f'Content-Disposition: form-data; name="file"; filename="autumn.csv"\r\nContent-Type: text/csv'
+    body = f"--{boundary}\r\n{head}\r\n\r\n{CSV}\r\n--{boundary}--\r\n".encode()
+    headers = {
+        "Content-Type": f"multipart/form-data; boundary={boundary}",
+        "Cookie": f"session={token}",
+        "Origin": shop.address,
+    }
+    request = urllib.request.Request(f"{shop.address}/en/admin/transfers/imports", body, headers, method="POST")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        page = response.url
+        for _ in range(MOST_LOOKS):
+            if WORDING.say("en", "staff_transfer.report") in _read(page, token):
+                return str(page.rpartition("/")[2])
+            pause()
+    raise AssertionError("the import did not end")
+
+
+def _read(url: str, token: str) -> str:
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Cookie": f"session={token}"})) as response:
+        return str(response.read().decode())
+
+
+def _parked(folder: Path) -> str:
+    """An event that search could not digest, as its inbox parks it."""
+    envelope = Envelope(
+        id=EVENT_ID,
+        type="products.product_put.v1",
+        source="products",
+        time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        slot=slot_of(EVENT_ID),
+        aggregate="382983758136975411",
+        body=msgspec.Raw(b'{"product_id": "382983758136975411", "record": null}'),
+    )
+    error = "ValidationError: Expected `object`, got `null` - at `$.record`"
+    row = (envelope.slot, int(envelope.id), "search.index", msgspec.json.encode(envelope).decode(), error, 8, to_micros(envelope.time))
+    with closing(sqlite3.connect(folder / "databases" / "search.db", timeout=20)) as database, database:
+        database.execute("INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    return f"search/search.index/{envelope.id}"
+
+
+def _post(shop: Served, path: str, body: Any, *, token: str = "") -> Any:
+    status, answer = shop.post(f"/api/v1{path}", body, token=token)
+    assert status < 300, f"{path}: {status} {answer}"
+    return answer

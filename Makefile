@@ -20,7 +20,7 @@ EDITABLE := --no-build-isolation --no-deps --editable .
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: .venv/.runtime ## run the shop [PORT=8000] [DATA=./data]
@@ -42,6 +42,11 @@ check: .venv/.dev ## style, types and arrows, in less than a minute
 format: .venv/.dev ## put the source into shape
 	.venv/bin/ruff check --fix-only --quiet .
 	.venv/bin/ruff format .
+
+.PHONY: screenshots
+screenshots: .venv/.dev ## pictures of every page in build/screenshots, and those of the README anew
+	@tests/install-servers
+	@.venv/bin/python -m tests.browser.screenshots build/screenshots --chosen docs/screenshots
 
 .PHONY: docs
 docs: .venv/.runtime ## write docs/configuration.md anew, from the settings

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Browser, Error
 
 from tests.browser.conftest import ACCEPTED, HEIGHT, NARROW, PATIENCE_MS, WIDE
@@ -32,9 +32,12 @@ OVERFLOWING = """() => {
   return [`${root.scrollWidth} px`, ...wide.slice(-3).map((each) => each.outerHTML.slice(0, 100))];
 }"""
 # Bytes of the page, its styles and its scripts, as they are once unpacked.
-WEIGHT = """() => performance.getEntries()
-  .filter((entry) => entry.entryType === "navigation" || ["script", "link", "css", "xmlhttprequest", "fetch"].includes(entry.initiatorType))
-  .reduce((sum, entry) => sum + (entry.decodedBodySize ?? 0), 0)"""
+WEIGHT = """() => {
+  const kinds = ["script", "link", "css", "xmlhttprequest", "fetch"];
+  return performance.getEntries()
+    .filter((entry) => entry.entryType === "navigation" || kinds.includes(entry.initiatorType))
+    .reduce((sum, entry) => sum + (entry.decodedBodySize ?? 0), 0);
+}"""
 TOO_SMALL = """() => [...document.querySelectorAll("a.button, button, select, input:not([type=hidden]), summary")]
   .filter((each) => each.checkVisibility() && !each.closest(".unseen"))
   .filter((each) => !["checkbox", "radio"].includes(each.type))
@@ -151,7 +154,8 @@ async def _look(shopper: Shopper, stage: Stage, place: Place) -> list[Look]:
 
 
 def _violations(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [
-        f"{violation['impact']}: {violation['id']}: {violation['nodes'][0]['html'][:160]} ({len(violation['nodes'])} times)"
-        for violation in found
-    ]
+    return [_violation(**violation) for violation in found]
+
+
+def _violation(*, impact: str, id: str, nodes: Sequence[Mapping[str, Any]], **more: Any) -> str:
+    return f"{impact}: {id}: {nodes[0]['html'][:160]} ({len(nodes)} times)"

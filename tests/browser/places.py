@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from playwright.async_api import FilePayload
+
 from tests.browser.shopper import GUEST_EMAIL, HOMES, IS_DECLINED, IS_SILENT, Shopper
 from tests.browser.stage import SHORTS, SOLD_OUT, TEE, Stage
 
@@ -80,9 +82,11 @@ async def _languages(shopper: Shopper, stage: Stage) -> None:
 
 async def _consent(shopper: Shopper, stage: Stage) -> None:
     await shopper.open()
-    await shopper.page.get_by_role("link", name=stage.name(TEE, shopper.locale), exact=True).or_(
-        shopper.page.get_by_role("main").get_by_role("article").get_by_role("link")
-    ).first.click()
+    await (
+        shopper.page.get_by_role("link", name=stage.name(TEE, shopper.locale), exact=True)
+        .or_(shopper.page.get_by_role("main").get_by_role("article").get_by_role("link"))
+        .first.click()
+    )
     await shopper.button("consent.yes").wait_for()
 
 
@@ -175,8 +179,8 @@ async def _price_wrong(shopper: Shopper, stage: Stage) -> None:
 
 async def _no_picture(shopper: Shopper, stage: Stage) -> None:
     await shopper.open(f"admin/products/{stage.id(SHORTS)}/pictures")
-    file = {"name": "picture.jpg", "mimeType": "image/jpeg", "buffer": b"This is no picture."}
-    await shopper.page.get_by_label(shopper.say("staff_product.add_pictures")).set_input_files([file])  # type: ignore[list-item]
+    file = FilePayload(name="picture.jpg", mimeType="image/jpeg", buffer=b"This is no picture.")
+    await shopper.page.get_by_label(shopper.say("staff_product.add_pictures")).set_input_files(file)
     await shopper.button("staff.upload").click()
     await shopper.page.get_by_role("alert").first.wait_for()
 
@@ -233,7 +237,12 @@ ANYBODY = [
     by("product-added", "products/{name}", _added, Who.GUEST),
     at("cart-empty", "cart"),
     at("sign-in", "sign-in"),
-    by("sign-in-refused", "sign-in", sent("sign-in", "sign_in.submit", sign_in__email="somebody@example.com"), status=422),
+    by(
+        "sign-in-refused",
+        "sign-in",
+        sent("sign-in", "sign_in.submit", sign_in__email="somebody@example.com"),
+        status=422,
+    ),
     at("sign-up", "sign-up"),
     by("sign-up-refused", "sign-up", sent("sign-up", "sign_up.submit"), status=422),
     at("track", "track"),

@@ -33,6 +33,7 @@ CHOSEN = {
 LARGEST = 150_000
 """Bytes of one of these."""
 SETTLE = """async () => {
+  for (const bar of document.querySelectorAll(".save-bar")) bar.style.position = "static";
   for (const image of document.images) image.loading = "eager";
   await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
 }"""
@@ -57,20 +58,14 @@ async def take(folder: Path, chosen: Path | None, only: Sequence[str]) -> None:
             _keep(folder / f"{place}.{locale}.{width}.png", chosen / f"{name}.webp", height)
 
 
-async def _as_one(
-    browser: Browser, stage: Stage, who: Who, locale: str, folder: Path, only: Sequence[str]
-) -> None:
+async def _as_one(browser: Browser, stage: Stage, who: Who, locale: str, folder: Path, only: Sequence[str]) -> None:
     async with visitor(browser, stage, who=who, locale=locale) as shopper:
         for place in _of(who, only):
             for width in (WIDE, NARROW):
                 await shopper.page.set_viewport_size({"width": width, "height": 900 if width == WIDE else 740})
-                if width == WIDE or place.name in AGAIN:
+                if width == WIDE:
                     await place.way(shopper, stage)
                 await _picture(shopper.page, folder / f"{place.name}.{locale}.{width}.png")
-                print(place.name, locale, width, flush=True)
-
-
-AGAIN: frozenset[str] = frozenset()
 
 
 def _of(who: Who, only: Sequence[str]) -> list[Place]:

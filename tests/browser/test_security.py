@@ -10,14 +10,14 @@ import pytest
 from playwright.async_api import Error, expect
 
 from tests.browser.conftest import Shoppers
-from tests.browser.shopper import Shopper
+from tests.browser.shopper import BRITISH, Shopper
 from tests.browser.stage import CAP, TEE, Stage
 from tests.served import Served
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 PUBLIC = ("", "categories/tops", "search?q=leather", f"products/{CAP}", "privacy", "track")
-PERSONAL = ("account", "account/orders", "account/details", "cart", "checkout")
+PERSONAL = ("account", "account/orders", "account/details", "cart")
 
 
 @contextmanager
@@ -189,9 +189,11 @@ async def test_a_public_page_is_the_same_for_everybody(shop: Served, stage: Stag
 @pytest.mark.parametrize("path", PERSONAL)
 async def test_a_personal_page_is_kept_by_nobody(shop: Served, stage: Stage, path: str) -> None:
     headers = {"Cookie": f"session={stage.member_token}"}
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"{shop.address}/en/{path}", headers=headers) as answer:
-            assert "no-store" in answer.headers["Cache-Control"]
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{shop.address}/en/{path}", headers=headers) as answer,
+    ):
+        assert "no-store" in answer.headers["Cache-Control"]
 
 
 async def test_after_signing_out_going_back_shows_nothing_personal(shoppers: Shoppers) -> None:
@@ -208,6 +210,24 @@ async def test_after_signing_out_going_back_shows_nothing_personal(shoppers: Sho
     assert "signs-out@example.com" not in await member.page.content()
     assert "Sally" not in await member.page.content()
     assert "session" not in await _cookie_names(member)
+
+
+async def test_after_signing_out_going_back_to_the_checkout_shows_no_address(shoppers: Shoppers, stage: Stage) -> None:
+    """Its pages may be kept by the browser, so that one can go back while one is signed in."""
+    member = await shoppers.new()
+    await member.be(stage.member_token_of_another_session())
+    await member.fill_cart(stage.sku(CAP))
+    await member.open("checkout")
+    await member.button("checkout.to_review").click()
+    await expect(member.page.get_by_text(BRITISH["line1"])).to_be_visible()
+
+    await member.open("account")
+    await member.button("account.sign_out").click()
+    await expect(member.page).to_have_url(f"{member.address}/en/")
+    for _ in range(3):
+        with suppress(Error):
+            await member.page.go_back()
+        assert BRITISH["line1"] not in await member.page.content()
 
 
 async def test_a_link_that_looks_like_ours_leads_nowhere_else(shoppers: Shoppers, stage: Stage) -> None:

@@ -5,6 +5,8 @@ from hansa.web.site import Site
 PUBLIC = "public, no-cache"
 """May be kept whole by everybody, and is asked for again with its ETag: a price that changed is shown at once."""
 PRIVATE = "private, no-store"
+OWN = "private, no-cache"
+"""Kept by the visitor's own browser alone, for the way back."""
 
 
 def of_page(site: Site) -> dict[str, str]:

@@ -207,7 +207,8 @@ def _finished(visit: Visit, outcome: Shown | Moved | Response, page: Page) -> Re
     response.headers.update(headers.of_page(visit.site))
     if page.kept is Kept.PUBLIC and response.status_code < 400:
         return _cacheable(visit.request, response)
-    response.headers.setdefault("cache-control", headers.PRIVATE)
+    is_kept = isinstance(outcome, Shown) and outcome.may_go_back
+    response.headers.setdefault("cache-control", headers.OWN if is_kept else headers.PRIVATE)
     if visit.visitor:
         _set_cookies(visit, visit.visitor, response)
     return response

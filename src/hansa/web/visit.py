@@ -29,6 +29,8 @@ class Shown:
     context: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
     is_indexed: bool = True
+    may_go_back: bool = False
+    """Whether the visitor's own browser may keep it: else the way back to what a form has answered with ends there."""
 
 
 @dataclass(frozen=True, kw_only=True)

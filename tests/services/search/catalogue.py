@@ -47,7 +47,9 @@ def variant(sku: str, amount: int | None = 1000, **facts: Any) -> VariantDraft:
     return VariantDraft(sku=sku, **facts)
 
 
-def draft(slug: str, name: str, zh: str = "", path: str = "", *, price: int | None = 1000, **parts: Any) -> ProductDraft:
+def draft(
+    slug: str, name: str, zh: str = "", path: str = "", *, price: int | None = 1000, **parts: Any
+) -> ProductDraft:
     """A product with one variant, unless said otherwise."""
     texts = {"en": Text(name=name, description=parts.pop("description", ""))}
     if zh:
@@ -72,7 +74,7 @@ def record(
 SHOP = (
     draft("elite", "HP EliteBook 840 notebook 14\" 8 GB", "惠普笔记本", "computers/notebooks", price=99900, brand="HP"),
     draft("think", "Lenovo ThinkPad T14 notebook 16 GB", "", "computers/notebooks", price=120000, brand="Lenovo"),
-    draft("sleeve", "Targus notebook sleeve for 14\" laptops", "", "computers/notebook-bags", price=1999, brand="Targus"),
+    draft("sleeve", "Targus notebook sleeve 14\"", "", "computers/notebook-bags", price=1999, brand="Targus"),
     draft("bag", "Kensington laptop bag 15.6 inch", "", "computers/notebook-bags", price=2999, brand="Kensington"),
     draft("laser", "HP LaserJet P1102 printer", "", "printing/printers", price=12900, brand="HP"),
     draft("deskjet", "HP Deskjet 2700 inkjet", "", "printing/printers", price=5900, brand="HP"),
@@ -83,7 +85,8 @@ SHOP = (
     draft("xerox", "Xerox 006R90321 toner cartridge", "", "printing/toner", price=4900, brand="Xerox"),
     draft(
         "wool-coat", "Wool coat", "羊毛大衣", "clothes/coats", price=8900,
-        description="A warm overcoat for winters in Lübeck.", images=(ImageDraft(url="/media/a.jpg", alt={"en": "Coat"}),),
+        description="A warm overcoat for winters in Lübeck.",
+        images=(ImageDraft(url="/media/a.jpg", alt={"en": "Coat"}),),
         variants=(
             variant("COAT-M-BLACK", 8900, options={"size": "M", "colour": "black"}),
             variant("COAT-L-BLACK", 9900, options={"size": "L", "colour": "black"}),

@@ -189,6 +189,13 @@ async def test_what_was_reviewed_can_be_edited(pages: Pages):
     assert fields | LOS_ANGELES | {"email": "ada@example.com", "delivery": "express"} == fields
 
 
+async def test_the_browser_and_nobody_else_may_keep_the_steps_for_the_way_back(pages: Pages):
+    visitor = await with_hat(pages)
+    shown = await review(visitor)
+    for answer in (await visitor.open("/en/checkout"), shown, await order(visitor, shown, IS_DECLINED)):
+        assert answer.headers["cache-control"] == "private, no-cache"
+
+
 async def test_no_step_keeps_what_is_personal_in_an_address_or_a_cookie(pages: Pages):
     visitor = await with_hat(pages)
     placed = await order(visitor, await review(visitor))

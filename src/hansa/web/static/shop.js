@@ -21,13 +21,19 @@
     const suggestions = document.getElementById("suggestions");
     if (event.key === "Escape") {
       for (const menu of document.querySelectorAll("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
-      suggestions?.replaceChildren();
+      if (suggestions) { suggestions.replaceChildren(); htmx.trigger("#q", "htmx:abort"); }
     }
     if ((event.key === "ArrowDown" || event.key === "ArrowUp") && event.target.closest?.(".finder")) {
       const stops = [document.getElementById("q"), ...suggestions.querySelectorAll("a")];
       const next = stops[stops.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1)];
       if (next) { event.preventDefault(); next.focus(); }
     }
+  });
+
+  // Suggestions that come late do not take the place of those that one is going through, or has closed.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { target } = event.detail;
+    if (target.id === "suggestions" && document.activeElement.id !== "q") event.detail.shouldSwap = false;
   });
 
   // Filters stand open where there is room beside the list.

@@ -1,7 +1,7 @@
 """In which order results stand when they are not ranked, and where a page begins, with no two products at one place.
 
-A price's key holds the price and, for products of one price, 24 bits of the product's id: in the index it is one
-number, so that a page can begin at it. Where even those bits are equal (one pair in 16 million), the cursor counts how
+A price's key holds the price and, for products of one price, 23 bits of the product's id: in the index it is one
+number, so that a page can begin at it. Where even those bits are equal (one pair in 8 million), the cursor counts how
 many of the same key were shown.
 """
 
@@ -13,7 +13,7 @@ from hansa.services.search.contract import Sort
 
 PRICE_BITS = 40
 """Enough for every price (10^12)."""
-ID_BITS = 24
+ID_BITS = 23
 _WITHOUT_PRICE = (1 << PRICE_BITS) - 1
 _SPREAD = 0x9E3779B97F4A7C15
 """An odd number that spreads ids over the bits that are kept (2^64 divided by the golden ratio)."""

@@ -99,12 +99,10 @@ class Counting:
         stats = counted.get("price_stats") or {}
         if not stats.get("count"):
             return None
+        # The step that begins at nothing comes without a beginning.
+        steps = [(int(bucket.get("from", 0)), int(bucket["doc_count"])) for bucket in _buckets(counted["price_steps"])]
         return facets.price_facet(
-            [
-                (int(bucket["from"]), int(bucket["doc_count"]))
-                for bucket in _buckets(counted["price_steps"])
-                if "from" in bucket
-            ],
+            steps,
             lowest=int(stats["min"]),
             highest=int(stats["max"]),
             currency=currency,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import tantivy
 
+from hansa.kernel.ids import LARGEST
 from hansa.kernel.page import CursorInvalid, read_cursor, write_cursor
 from hansa.services.search.contract import Facet, Sort
 from hansa.services.search.rules import queries
@@ -34,7 +35,7 @@ MOST_MEANINGS = 2_048
 
 _CURSOR = "search"
 _Print = Annotated[str, msgspec.Meta(max_length=64)]
-_Key = Annotated[int, msgspec.Meta(ge=0, lt=1 << 64)]
+_Key = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_RANKED)]
 
 

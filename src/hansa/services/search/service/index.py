@@ -106,6 +106,16 @@ class ProductIndex:
     def segments(self) -> int:
         return int(self.searcher.num_segments)
 
+    def is_sound(self) -> bool:
+        """Whether the files can still be read."""
+        try:
+            found = self.searcher.search(tantivy.Query.all_query(), limit=1, order_by_field="id")
+            self.searcher.fast_field_values("id", [address for _, address in found.hits])
+            self.searcher.terms_with_prefix("words", "", limit=1)
+        except BaseException:  # a panic of tantivy is no Exception
+            return False
+        return True
+
     def put(self, entries: Iterable[Entry], *, gone: Iterable[int] = (), are_new: bool = False) -> None:
         """Add products or replace them, and take out those that are gone; to be committed."""
         for product_id in gone:

@@ -48,6 +48,8 @@ LEARN_AT_LEAST_EVERY = timedelta(seconds=60)
 """The same while edits never rest, as during an import."""
 LEAST_FOR_COMPACTION = 2_000
 """Products below which pieces do not matter."""
+LEAST_FOR_PLAN = 2_000
+"""Products below which all attributes can be counted."""
 CURRENT_FILE = "current"
 
 log = structlog.get_logger()
@@ -224,7 +226,8 @@ class Keeping:
         """Put everything into an empty index. If it is the one that answers, it is seen to grow."""
         began = self._clock.now()
         total = await store.total(self._database)
-        index.values.plan = await self._plan()
+        if total >= LEAST_FOR_PLAN:
+            index.values.plan = await self._plan()
         done, after = 0, None
         while page := await store.page(self._database, after=after, limit=CHUNK):
             after = page[-1]
@@ -239,15 +242,15 @@ class Keeping:
             self._on_change(())
         return done
 
-    async def _plan(self) -> frozenset[str] | None:
-        """Which attributes are worth counting; None where there are no products yet."""
+    async def _plan(self) -> frozenset[str]:
+        """Which attributes are worth counting."""
         tally, after = facets.Tally(), None
         while page := await store.page(self._database, after=after, limit=CHUNK):
             after = page[-1]
             async with self._database.read() as reader:
                 kept = await store.of_ids(reader, product_ids=page)
             await self._in_thread(_tally, tally, list(kept.values()))
-        return frozenset(tally.plan()) if after is not None else None
+        return frozenset(tally.plan())
 
     async def _catch_up(self, index: ProductIndex, applied: dict[tuple[str, int], int]) -> int:
         assert index.as_of is not None

@@ -1,7 +1,8 @@
 """What search does when it is asked, and when it hears of products."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -21,7 +22,7 @@ from hansa.services.search import store
 from hansa.services.search.contract import Building, Item, Results, Sort, Suggestion
 from hansa.services.search.rules import documents
 from hansa.services.search.rules.ordering import Choice
-from hansa.services.search.service.finding import Finding, Found, Request
+from hansa.services.search.service.finding import Finding, Request
 from hansa.services.search.service.keeping import Keeping
 from hansa.services.search.service.suggesting import Suggesting
 from hansa.services.search.store import Available, Document
@@ -53,7 +54,7 @@ class SearchService:
         self._items: dict[ItemKey, Item] = {}
         self._changes = 0
         self._finding: tuple[object, Finding, Suggesting] | None = None
-        self._keeping = Keeping(
+        self.keeping = Keeping(
             database=database,
             clock=clock,
             folder=folder,
@@ -67,7 +68,7 @@ class SearchService:
         self._key = ""
         self._done, self._total, self._failure = 0, 0, ""
         self.catching_up = Soon(self._catch_up_soon, name="search.catch_up")
-        self._restoring = Soon(self._restore, name="search.restore")
+        self.restoring = Soon(self._restore, name="search.restore")
 
     # Asked
 
@@ -105,13 +106,9 @@ class SearchService:
             limit=limit,
             cursor=cursor,
         )
-        finding, _ = await self._ready()
-        try:
-            found: Found = finding.find(request)
-        except BusinessError:
-            raise
-        except Exception as error:
-            raise await self._broken(error) from error
+        finding, _ = await self.ready()
+        async with self._watched():
+            found = finding.find(request)
         items = await self._shown(found.ids, locale=locale, currency=currency, price_list=price_list)
         return Results(
             items=items,
@@ -122,11 +119,9 @@ class SearchService:
         )
 
     async def suggest(self, *, q: str, locale: str, currency: str, limit: int = 8) -> tuple[Suggestion, ...]:
-        _, suggesting = await self._ready()
-        try:
+        _, suggesting = await self.ready()
+        async with self._watched():
             suggestions, ids = suggesting.suggest(q, languages=self._languages(locale), limit=limit)
-        except Exception as error:
-            raise await self._broken(error) from error
         items = await self._shown(ids, locale=locale, currency=currency, price_list=MAIN)
         products = (Suggestion(kind="product", text=item.name, target=item.slug) for item in items)
         return (*suggestions, *products)
@@ -139,7 +134,7 @@ class SearchService:
         self.rebuilding = asyncio.get_running_loop().create_task(self._rebuild(), name="search.rebuild")
 
     async def building(self) -> Building:
-        index = await self._keeping.opened()
+        index = await self.keeping.opened()
         is_running = self.rebuilding is not None and not self.rebuilding.done()
         return Building(
             is_running=is_running,
@@ -178,21 +173,21 @@ class SearchService:
     async def catch_up(self) -> None:
         """Bring the index up to what was heard, and to prices that have begun or ended."""
         await self._reprice()
-        self._caught_up = await self._keeping.catch_up()
+        self._caught_up = await self.keeping.catch_up()
 
     async def compact(self) -> None:
         """Build the index anew from the tables when it lies in many pieces."""
-        if self._keeping.wants_compaction():
-            await self._keeping.build(lambda done, total: None)
+        if self.keeping.wants_compaction():
+            await self.keeping.build(lambda done, total: None)
 
     async def close(self) -> None:
         """Let go of the index; what was not put is put after the next start."""
         await self.catching_up.close()
-        await self._restoring.close()
+        await self.restoring.close()
         if self.rebuilding is not None:
             self.rebuilding.cancel()
             await asyncio.gather(self.rebuilding, return_exceptions=True)
-        await self._keeping.close()
+        await self.keeping.close()
 
     async def _catch_up_soon(self) -> None:
         gather_s = GATHER_MANY_S if self._caught_up >= MANY else GATHER_S
@@ -216,7 +211,7 @@ class SearchService:
                 self._total = max(self._total, heard)
                 if (cursor := page.next_cursor) is None:
                     break
-            await self._keeping.build(self._progress)
+            await self.keeping.build(self._progress)
         except Exception as error:
             self._failure = f"{type(error).__name__}: {error}"
             log.exception("the search index was not rebuilt")
@@ -225,8 +220,8 @@ class SearchService:
         self._done, self._total = done, total
 
     async def _restore(self) -> None:
-        await self._keeping.restore()
-        await self._keeping.catch_up()
+        await self.keeping.restore()
+        await self.keeping.catch_up()
 
     async def _reprice(self) -> None:
         now = self._clock.now()
@@ -275,20 +270,29 @@ class SearchService:
         gone = frozenset(product_ids)
         self._items = {key: item for key, item in self._items.items() if key[0] not in gone} if gone else {}
 
-    async def _ready(self) -> tuple[Finding, Suggesting]:
-        index = await self._keeping.opened()
+    async def ready(self) -> tuple[Finding, Suggesting]:
+        index = await self.keeping.opened()
         known = self._finding
-        spelling = self._keeping.spelling
+        spelling = self.keeping.spelling
         if known is None or known[0] != (index, index.generation, spelling):
             known = ((index, index.generation, spelling), Finding(index, spelling), Suggesting(index, spelling))
             self._finding = known
         return known[1], known[2]
 
-    async def _broken(self, error: Exception) -> Fault:
-        """Files were damaged under a running process: they are made anew, and whoever asked asks again."""
-        log.error("searching failed", error=f"{type(error).__name__}: {error}")
-        await self._restoring.kick()
-        return Fault("the search index is being built anew")
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        """Where files were damaged under a running process they are made anew, and whoever asked asks again."""
+        try:
+            yield
+        except BusinessError:
+            raise
+        except BaseException as error:  # a panic of tantivy is no Exception
+            index = self.keeping.index
+            if index is None or index.is_sound() or isinstance(error, asyncio.CancelledError):
+                raise
+            log.error("searching failed", error=f"{type(error).__name__}: {error}")
+            await self.restoring.kick()
+            raise Fault("the search index is being built anew") from error
 
     def _document(self, record: ProductRecord, *, now: datetime) -> Document:
         return Document(

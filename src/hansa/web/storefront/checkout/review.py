@@ -1,5 +1,6 @@
 """The last look before the order is placed: what it costs and why, where it goes, and how it is paid."""
 
+from dataclasses import replace
 from typing import Any
 
 from hansa.kernel.address import Address
@@ -22,7 +23,7 @@ async def form_page(visit: Visit, details: Details, cart: Cart, *, status: int =
     """The first step: whom to write to, where it goes, and how."""
     details = await with_options(visit, details, cart)
     books = [(each, addresses.written(visit, each.address)) for each in details.saved]
-    return await shown(
+    page = await shown(
         visit,
         "checkout.html",
         status=status,
@@ -33,6 +34,7 @@ async def form_page(visit: Visit, details: Details, cart: Cart, *, status: int =
         lines=await shown_lines(visit, cart),
         pieces=basket.pieces(cart),
     )
+    return replace(page, may_go_back=True)
 
 
 async def review_page(
@@ -61,7 +63,7 @@ async def review_page(
     except (AddressIncomplete, NotDelivered, DeliveryNotOffered) as error:
         return await form_page(visit, refused(visit, details, error), cart, status=UNFIT)
     lines = await shown_lines(visit, cart)
-    return await shown(
+    page = await shown(
         visit,
         "checkout_review.html",
         status=status,
@@ -87,6 +89,7 @@ async def review_page(
         payment_problem=payment_problem,
         pieces=basket.pieces(cart),
     )
+    return replace(page, may_go_back=True)
 
 
 async def quoted(visit: Visit, cart: Cart, address: Address, delivery: str) -> Quote:

@@ -31,6 +31,10 @@ test: .venv/.dev ## run all tests [ARGS='tests/kernel -k money']; HANSA_NO_SKIPS
 	@tests/install-servers
 	@.venv/bin/pytest $(ARGS)
 
+.PHONY: relevance
+relevance: .venv/.dev ## how good searches are (NDCG@10), beside plain BM25 [ARGS=-v]
+	@.venv/bin/python -m bench.relevance $(ARGS)
+
 .PHONY: check
 check: .venv/.dev ## style, types and arrows, in less than a minute
 	.venv/bin/ruff check .

@@ -33,15 +33,23 @@ Rank = Callable[[Query], Sequence[int]]
 
 
 def main() -> None:
-    catalogues = {"icecat": _drafts(ICECAT, read_icecat), "clothes": _drafts(CATALOGUE, read_json_lines)}
+    catalogues = {"icecat": _drafts(ICECAT, read_icecat), "clothes": clothes()}
     queries = judging.read(catalogues)
-    with _ours(catalogues) as ours:
+    of_plain = plain(catalogues)
+    with ours(catalogues) as of_ours:
         scores = {
-            (query.group, query.half, query.text): (ndcg(plain(query), query.grades), ndcg(ours(query), query.grades))
-            for plain in [_plain(catalogues)]
+            (query.group, query.half, query.text): (
+                ndcg(of_plain(query), query.grades),
+                ndcg(of_ours(query), query.grades),
+            )
             for query in queries
         }
     _print(scores, is_long="-v" in sys.argv)
+
+
+def clothes() -> list[ProductDraft]:
+    """The demo's catalogue."""
+    return _drafts(CATALOGUE, read_json_lines)
 
 
 def _drafts(file: Path, reader: Callable[..., Iterator[object]]) -> list[ProductDraft]:
@@ -53,7 +61,7 @@ def _drafts(file: Path, reader: Callable[..., Iterator[object]]) -> list[Product
 
 
 @contextmanager
-def _ours(catalogues: dict[str, list[ProductDraft]]) -> Iterator[Rank]:
+def ours(catalogues: dict[str, list[ProductDraft]]) -> Iterator[Rank]:
     """The search as it is served, without the service around it."""
     with tempfile.TemporaryDirectory() as folder:
         finding = {}
@@ -89,7 +97,7 @@ def _entry(place: int, draft: ProductDraft) -> documents.Entry:
     return documents.entry(product_id=str(place + 1), draft=draft, available=skus, now=NOW)
 
 
-def _plain(catalogues: dict[str, list[ProductDraft]]) -> Rank:
+def plain(catalogues: dict[str, list[ProductDraft]]) -> Rank:
     """BM25, any word will do, over everything that is said of a product."""
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("text", tokenizer_name="whitespace", index_option="freq")

@@ -38,6 +38,8 @@ def read(catalogues: Mapping[str, Sequence[ProductDraft]], *, file: Path = FILE)
     queries = []
     with file.open(encoding="utf-8", newline="") as lines:
         for cells in csv.DictReader(lines):
+            if cells["shop"] not in catalogues:
+                continue
             grades: dict[int, int] = {}
             for column, grade in GRADES.items():
                 rules = [_conditions(rule) for rule in cells[column].split(" | ") if rule.strip()]

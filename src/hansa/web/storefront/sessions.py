@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from starlette.responses import RedirectResponse, Response
 
 from hansa.kernel.address import Email
 from hansa.kernel.errors import BusinessError, Fault, IdempotencyKeyReused
@@ -83,12 +84,13 @@ def pages() -> Sequence[Page]:
         return Moved(to=goal)
 
     @book.act("sign-out")
-    async def sign_out(visit: Visit, form: Form) -> Moved:
+    async def sign_out(visit: Visit, form: Form) -> Response:
         token = visit.who.token
         if token:
             await visit.client(Users).sign_out(key=visit.ids.token(), token=token)
         visit.who.cookies[SESSION] = ""
-        return Moved(to=visit.url())
+        # The browser forgets what it kept for the way back: it may be somebody else's turn.
+        return RedirectResponse(visit.url(), 303, {"clear-site-data": '"cache"'})
 
     return book.pages
 

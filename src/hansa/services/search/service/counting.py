@@ -13,14 +13,14 @@ from hansa.services.search.service.asking import Asking
 from hansa.services.search.service.index import ProductIndex
 
 MOST_CATEGORIES = 4_096
-MOST_BRANDS = 64
 MOST_VALUES = 80
 """Values of all attributes together that are counted; the rarest are left out where there are more."""
 ALL_OF_SEGMENT = 65_000
 """So that what is counted is exact: no part of the index leaves any out."""
-MOST_FOR_ATTRIBUTES = 2_000
-"""Results past which attributes are not counted: nothing is common to so many, and counting would take longer than
-finding. Categories, brands and prices always are."""
+MOST_FOR_ATTRIBUTES = 1_000
+MOST_OF_CATEGORY_FOR_ATTRIBUTES = 4_000
+"""Results past which attributes are not counted: little is common to so many, and counting would take longer than
+finding. Within a category, more is. Categories, brands and prices always are."""
 
 Facetted = tuple[str, str]
 """A facet's kind and, of an attribute, its name."""
@@ -58,7 +58,7 @@ class Counting:
         """What tantivy counted for each facet, and for the attributes that are not chosen under ("attribute", "")."""
         wanted: dict[Facetted, dict[str, Any]] = {
             ("category", ""): {"category": _terms("category", MOST_CATEGORIES)},
-            ("brand", ""): {"brand": _terms("brand", MOST_BRANDS)},
+            ("brand", ""): {"brand": _terms("brand", ALL_OF_SEGMENT if choice.brands else facets.MOST_BRANDS)},
         }
         if currency in self._index.currencies:
             wanted["price", ""] = _prices(f"price_{currency}")
@@ -67,7 +67,8 @@ class Counting:
             ("brand", ""): bool(choice.brands),
             ("price", ""): choice.bounds_price,
         }
-        if total <= MOST_FOR_ATTRIBUTES or choice.attributes:
+        most = MOST_OF_CATEGORY_FOR_ATTRIBUTES if choice.category is not None else MOST_FOR_ATTRIBUTES
+        if total <= most or choice.attributes:
             wanted["attribute", ""] = {"choice": _terms("choice", MOST_VALUES)}
             for name in choice.attributes:
                 wanted["attribute", name] = {"choice": _terms("choice", ALL_OF_SEGMENT)}

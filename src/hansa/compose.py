@@ -281,6 +281,7 @@ def _app(shop: Shop) -> ASGIApp:
         metrics=shop.metrics,
         ready=ready,
         version=version("hansa"),
+        trusted_proxies=shop.settings.trusted_proxies,
     )
     site = _site(shop)
     observed = observing(metrics=shop.metrics, ids=shop.ids)
@@ -294,6 +295,7 @@ def _site(shop: Shop) -> Site:
     return Site(
         name=settings.shop_name,
         public_url=settings.public_address,
+        is_address_fixed=bool(settings.public_url),
         channel=settings.channel,
         clients=shop.clients,
         clock=shop.clock,

@@ -7,6 +7,7 @@ environment, which wins: the setting `staff_email` is `HANSA_STAFF_EMAIL`, lists
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -57,6 +58,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: Annotated[str, msgspec.Meta(max_length=300)] = ""
     """Where people reach the shop, as `https://shop.example.com`: links in mails and pages begin with it. Empty means
     the address that it listens on."""
+    trusted_proxies: tuple[Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F.:]+$(?!\n)")], ...] = ()
+    """Addresses of the proxies in front, whose X-Forwarded-For is believed. Without it a proxy's visitors share one
+    address, and one limit of failed sign-ins."""
     shop_name: Annotated[str, msgspec.Meta(min_length=1, max_length=60)] = "Hansa"
     """What the shop is called on its pages."""
     shop_texts: str = ""
@@ -109,7 +113,17 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsInvalid(
             "public_url (HANSA_PUBLIC_URL) is wrong: give scheme, host and port only, as in https://shop.example.com"
         )
+    if wrong := next((each for each in settings.trusted_proxies if not _is_address(each)), None):
+        raise SettingsInvalid(f"trusted_proxies (HANSA_TRUSTED_PROXIES) is wrong: {wrong} is no IP address")
     return settings
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_origin(url: str) -> bool:

@@ -9,8 +9,10 @@ Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$(?!\n)")]
 _LABEL = r"[^@\s\x00-\x1f<>,;]+"
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254, pattern=rf"^{_LABEL}@{_LABEL}\.{_LABEL}$(?!\n)")]
 """Loosely checked: only a mail that arrives proves an address. (`$` alone lets a line break pass at the end.)"""
-_Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-_MaybeLine = Annotated[str, msgspec.Meta(max_length=200)]
+_ONE_LINE = r"^[^\x00-\x1f\x7f\x85\u2028\u2029]*$(?!\n)"
+"""No line breaks and no control characters: an address is printed on labels and stands in mails."""
+_Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_ONE_LINE)]
+_MaybeLine = Annotated[str, msgspec.Meta(max_length=200, pattern=_ONE_LINE)]
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):

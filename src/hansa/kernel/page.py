@@ -39,6 +39,6 @@ def read_cursor(kind: str, cursor: str | None, *types: Any) -> tuple[Any, ...] |
         values: tuple[Any, ...] = msgspec.json.decode(packed, type=tuple.__class_getitem__((str, *types)))
     except (msgspec.MsgspecError, binascii.Error, ValueError) as error:
         raise CursorInvalid() from error
-    if values[0] != kind:
+    if values[0] != kind or any(isinstance(value, str) and "\0" in value for value in values):
         raise CursorInvalid()
     return values[1:]

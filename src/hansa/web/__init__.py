@@ -42,4 +42,5 @@ def every_page() -> Sequence[Page]:
 
 def routes(site: Site, observed: Observed) -> Sequence[Route]:
     """All routes of pages."""
-    return [*site.assets.routes(), *indexes.routes(site), *pages.routes(site, every_page(), observed)]
+    found = [*every_page(), *admin.addresses_of_nothing()]
+    return [*site.assets.routes(), *indexes.routes(site), *pages.routes(site, found, observed)]

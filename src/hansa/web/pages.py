@@ -31,12 +31,13 @@ from starlette.routing import Route
 from hansa.kernel.errors import BusinessError, Kind
 from hansa.platform.http.observing import Observed
 from hansa.platform.http.problems import status_of
+from hansa.platform.http.remote import remote_of
 from hansa.platform.http.request import choose_locale
 from hansa.services.users.contract import NotSignedIn, Users
 from hansa.web import headers
-from hansa.web.forms import check_origin, read_form
+from hansa.web.forms import FormInvalid, check_origin, read_form
 from hansa.web.site import Site
-from hansa.web.visit import Moved, Shown, Visit, Visitor
+from hansa.web.visit import MOST_PAIRS, Moved, Shown, Visit, Visitor
 
 log = structlog.get_logger()
 SESSION = "session"
@@ -45,9 +46,12 @@ KNOWN = "known"
 """Says to scripts, which cannot read the other two, that one of them is there; it holds nothing of anybody."""
 COOKIE_AGE_S = {SESSION: 30 * 86_400, CART: 90 * 86_400}
 LARGEST_COOKIE = 512
+LONGEST_NAME = 1_000
 OPEN_TO_STAFF = ("sign-in", "sign-out")
 """What stays open during maintenance, besides the staff's own pages."""
 Handler = Callable[..., Awaitable[Shown | Moved | Response]]
+Problem = Callable[[Visit, int, str], Awaitable[Shown]]
+"""A page that says what went wrong: its status, and the error's own words if it has some."""
 
 
 class Kept(Enum):
@@ -75,6 +79,8 @@ class Page:
     who: Who
     reads_form: bool
     handler: Handler
+    problem: Problem | None = None
+    """How staff are told what went wrong; everybody else sees the storefront's page."""
 
 
 class Book:
@@ -124,17 +130,26 @@ def _dispatched(by_verb: dict[str, Callable[[Request], Awaitable[Response]]]) ->
 def _endpoint(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         locale = request.path_params["locale"]
-        if locale not in site.locales:
+        if locale not in site.locales or not all(_may_be_name(value) for value in request.path_params.values()):
             return not_found(site, request)
         visit = _visit(site, request, locale)
         if site.is_closed() and page.who is not Who.STAFF and page.path not in OPEN_TO_STAFF:
             return closed(visit)
         try:
+            if len(request.query_params.multi_items()) > MOST_PAIRS:
+                raise FormInvalid()
+            if page.kept is Kept.PERSONAL:
+                visit = await _known(visit)
             return await _answer(page, visit)
         except Exception as error:
-            return _refuse(visit, error, page=page.path)
+            return await _refuse(page, visit, error)
 
     return endpoint
+
+
+def _may_be_name(text: str) -> bool:
+    """Whether a part of an address could name anything; what could not is not asked for."""
+    return 0 < len(text) <= LONGEST_NAME and text.isprintable() and "\ufffd" not in text
 
 
 def _visit(site: Site, request: Request, locale: str) -> Visit:
@@ -156,8 +171,7 @@ async def _answer(page: Page, visit: Visit) -> Response:
     if page.kept is Kept.PUBLIC:
         return _finished(visit, await page.handler(visit, **names), page)
     if page.verb == "POST":
-        check_origin(request, origin=visit.site.origin)
-    visit = await _known(visit)
+        check_origin(request, origins=visit.site.origins(request.headers.get("host", "")))
     if page.who is not Who.ANYONE and visit.who.principal is None:
         if page.verb == "POST":
             return _finished(visit, Moved(to=visit.url("sign-in")), page)
@@ -179,7 +193,7 @@ async def _known(visit: Visit) -> Visit:
     visitor = Visitor(
         token=token,
         cart=request.cookies.get(_cookie(visit.site, CART), "")[:LARGEST_COOKIE],
-        remote=request.client.host if request.client else "",
+        remote=remote_of(request),
     )
     if token:
         try:
@@ -265,7 +279,7 @@ def not_found(site: Site, request: Request) -> Response:
     first = request.url.path.removeprefix("/").partition("/")[0]
     locale = first if first in site.locales else choose_locale(request, site.channel)
     visit = _visit(site, request, locale if locale in site.locales else site.locales[0])
-    return _error_page(visit, 404)
+    return _problem(visit, 404)
 
 
 def closed(visit: Visit) -> Response:
@@ -275,26 +289,37 @@ def closed(visit: Visit) -> Response:
     return response
 
 
-def _refuse(visit: Visit, error: Exception, *, page: str) -> Response:
+async def _refuse(page: Page, visit: Visit, error: Exception) -> Response:
     if isinstance(error, BusinessError) and error.kind is Kind.UNAUTHENTICATED:
         return RedirectResponse(visit.url("sign-in"), 303)
     status = status_of(error)
     if status >= 500:
-        log.exception("page failed", page=page, status=status)
+        log.exception("page failed", page=page.path, status=status)
     text = visit.say_or(f"errors.{error.code}", "") if isinstance(error, BusinessError) else ""
-    return _error_page(visit, status, text)
+    if page.problem and visit.visitor and visit.visitor.is_staff:
+        return _unkept(visit, await page.problem(visit, status, text))
+    return _problem(visit, status, text)
 
 
-def _error_page(visit: Visit, status: int, text: str = "") -> Response:
-    response = render(visit, Shown(template="error.html", context=_words(visit, status, text), status=status))
+def _problem(visit: Visit, status: int, text: str = "") -> Response:
+    return _unkept(visit, Shown(template="error.html", context=_words(visit, status, text), status=status))
+
+
+def _unkept(visit: Visit, shown: Shown) -> Response:
+    response = render(visit, shown)
     response.headers.update({**headers.of_page(visit.site), "cache-control": "no-store"})
     return response
 
 
 def _words(visit: Visit, status: int, text: str = "") -> dict[str, Any]:
-    kind = {403: "forbidden", 404: "not_found", 410: "not_found"}.get(status, "busy" if status >= 500 else "refused")
+    kind = kind_of(status)
     return {
         "status": status,
         "title": visit.say(f"problem.{kind}.title"),
         "text": text or visit.say(f"problem.{kind}.text"),
     }
+
+
+def kind_of(status: int) -> str:
+    """Which of the texts called `problem.…` tells of a status."""
+    return {403: "forbidden", 404: "not_found", 410: "not_found"}.get(status, "busy" if status >= 500 else "refused")

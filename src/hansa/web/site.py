@@ -39,6 +39,8 @@ class Site:
     name: str
     public_url: str
     """Where the shop is reached from outside, without a slash at the end."""
+    is_address_fixed: bool = False
+    """Whether that was set, rather than taken from where the process listens."""
     channel: Channel
     clients: Mapping[type, Any]
     clock: Clock
@@ -78,10 +80,11 @@ class Site:
         """The shop's languages in which there are pages."""
         return tuple(locale for locale in self.channel.locales if self.wording.speaks(locale)) or ("en",)
 
-    @property
-    def origin(self) -> str:
+    def origins(self, host: str) -> set[str]:
+        """From where forms may come. A shop that was not told its address goes by the one it was asked under."""
         parts = urlsplit(self.public_url)
-        return f"{parts.scheme}://{parts.netloc}"
+        own = {f"{parts.scheme}://{parts.netloc}"}
+        return own if self.is_address_fixed else {*own, f"http://{host}", f"https://{host}"}
 
     @property
     def is_secure(self) -> bool:

@@ -19,6 +19,8 @@ from hansa.platform.files.names import Sources, sources
 from hansa.web.site import Site
 
 C = TypeVar("C")
+MOST_PAIRS = 100
+"""Of an address: every chosen filter is written into the page several times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +164,8 @@ class Visit:
         """This very page in another language or currency. A currency that was not chosen follows the language."""
         if locale and currency is None and self.currency == self.site.default_currency(self.locale):
             currency = self.site.default_currency(locale)
-        kept = [pair for pair in self.request.query_params.multi_items() if pair[0] != "currency"]
+        pairs = self.request.query_params.multi_items()
+        kept = [pair for pair in pairs if pair[0] != "currency"] if len(pairs) <= MOST_PAIRS else []
         return self._address(locale or self.locale, self.path, currency or self.currency, kept)
 
     def with_pairs(self, pairs: Iterable[tuple[str, str]]) -> str:

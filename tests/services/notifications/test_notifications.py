@@ -228,7 +228,7 @@ def test_names_that_others_chose_begin_no_line_of_their_own(locale: str):
     tricked = rules.letter(facts=facts, contact=contact, locale=locale, public_url=SHOP_URL)
     honest = rules.letter(facts=facts, contact=plain, locale=locale, public_url=SHOP_URL)
 
-    assert tricked.text.count("hat Pay here: http://evil.example gnp. [2J end") == 3
+    assert tricked.text.count("hat Pay here: http://evil.example gnp. [2J end") == 2, "and no stranger is greeted so"
     assert len(tricked.text.splitlines()) == len(honest.text.splitlines())
     assert {character for character in tricked.text if ord(character) < 32} == {"\n"}
     assert "\u202e" not in tricked.text

@@ -78,6 +78,49 @@ async def test_a_cursor_from_elsewhere_is_refused_with_a_page(office: Office, ro
         assert "<script>" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("address", "room"),
+    [
+        ("orders/123456789", "orders"),
+        ("products/123456789/pictures", "products"),
+        ("transfers/123", "transfers"),
+        ("nowhere/at/all", ""),
+        ("orders?cursor=nonsense", ""),
+    ],
+)
+async def test_staff_stay_in_their_house_when_something_goes_wrong(office: Office, address: str, room: str):
+    for locale in ("en", "zh"):
+        answer = await office.staff.open(f"/{locale}/admin/{address}")
+        assert answer.status == (400 if "cursor" in address else 404)
+        assert answer.text.count("<h1>") == 1
+        assert 'class="staff"' in answer.text
+        assert f'<a class="button" href="/{locale}/admin{room and "/" + room}">' in answer.text
+        assert "no-store" in answer.headers["cache-control"]
+
+
+async def test_a_form_from_elsewhere_is_refused_in_the_house(office: Office):
+    answer = await office.staff.send("/en/admin/orders/1/cancel", {}, Origin="https://elsewhere.example")
+    assert (answer.status, 'class="staff"' in answer.text) == (403, True)
+
+
+async def test_what_breaks_is_told_in_the_house(office: Office, monkeypatch: pytest.MonkeyPatch):
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(type(office.shop.shop.transfers), "get", broken)
+    answer = await office.staff.open("/en/admin/transfers/1")
+    assert (answer.status, 'class="staff"' in answer.text) == (500, True)
+    assert "broken on purpose" not in answer.text
+
+
+async def test_nobody_else_learns_what_addresses_staff_have(office: Office):
+    customer = office.pages.visitor()
+    customer.cookies["session"] = await office.shop.member("eve@example.com")
+    for visitor in (customer, office.pages.visitor()):
+        answer = await visitor.open("/en/admin/nowhere/at/all")
+        assert (answer.status, 'class="staff"' in answer.text) == (404, False)
+
+
 async def test_both_languages_have_every_room(office: Office):
     for room in ROOMS:
         for locale, word in (("en", "Sign out"), ("zh", "退出登录")):

@@ -3,7 +3,11 @@
 import re
 from typing import Any
 
+import msgspec
+
 from hansa.services.orders.contract import Order, Orders
+from hansa.services.products.contract import ProductDraft, Text
+from tests.services.products.drafts import category, variant
 from tests.shops import ADDRESS, order_body
 from tests.web.admin.conftest import Office, changed, form_of
 from tests.web.conftest import Answer
@@ -28,6 +32,20 @@ async def act(office: Office, order_id: str, what: str, text: str = "", **values
     path = f"/en/admin/orders/{order_id}"
     shown = form_of(text or (await office.staff.open(path)).text, f"{path}/{what}")
     return await office.staff.send(f"{path}/{what}", changed(shown, **values))
+
+
+async def test_what_was_chosen_is_said_in_the_language_of_the_page(office: Office):
+    red = msgspec.structs.replace(variant("HAT"), options={"size": "M", "colour": "red"})
+    draft = ProductDraft(slug="hat", texts={"zh": Text(name="帽子")}, variants=(red,), category=category("shoes"))
+    product = await office.shop.products.create(key="hat", draft=draft, actor="test")
+    await office.shop.inventory.set_on_hand(key="hat", sku="HAT", on_hand=5, version=None, actor="test")
+
+    order = await office.staff.open(f"/zh/admin/orders/{await placed(office)}")
+    variants = await office.staff.open(f"/zh/admin/products/{product.id}/variants")
+
+    for page in (order, variants):
+        assert "尺码：M · 颜色：red" in page.text
+        assert "： " not in page.text
 
 
 async def test_orders_are_found_by_state_number_and_day(office: Office):

@@ -1,12 +1,18 @@
 """The room of products: found in lists, made, changed by several people at once, and seen in the shop at once."""
 
 import html
+import inspect
 import re
 from io import BytesIO
 
+import pytest
 from PIL import Image
 
+from hansa.platform.files import preparing
+from hansa.services.home import rules as home_rules
+from hansa.services.products import rules as product_rules
 from hansa.services.products.contract import ProductDraft, ProductPatch, ProductRecord, Text
+from hansa.web.admin.products.sheet import REASONS
 from tests.services.products.drafts import category, usd, variant
 from tests.web.admin.conftest import Office, changed, form_of
 from tests.web.conftest import Visitor
@@ -359,6 +365,24 @@ async def test_what_is_no_picture_is_refused_with_a_reason(office: Office):
     many = [("files", f"{number}.png", picture()) for number in range(9)]
     assert (await office.upload(path, {"key": "k"}, many)).status == 400
     assert (await record(office, product_id)).draft.images == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"GIF89a", "该文件不属于这些格式。"), (picture()[:200], "文件已损坏或不完整。")],
+)
+async def test_why_a_picture_is_refused_is_said_in_the_language_of_the_page(office: Office, content: bytes, why: str):
+    product_id = await office.shop.put_product("HAT")
+    path = f"/zh/admin/products/{product_id}/pictures/new"
+    answer = await office.upload(path, {"key": "k"}, [("files", "x.png", content)])
+    assert f"这不是可以显示的图片，请上传 JPEG、PNG 或 WebP。{why}" in answer.text
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_with_words_of_its_own_is_given_by_a_service(reason: str):
+    """A reason that is put otherwise would be shown as the service puts it."""
+    given = "".join(inspect.getsource(module) for module in (preparing, product_rules, home_rules))
+    assert f'"{reason}"' in given
 
 
 async def test_a_count_that_is_out_of_date_is_not_kept(office: Office):

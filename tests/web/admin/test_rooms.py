@@ -2,16 +2,20 @@
 
 import asyncio
 import html
+import inspect
 import re
 
 import msgspec
+import pytest
 from sqlalchemy import select
 
+from hansa.imports import transfers
 from hansa.kernel.event import Envelope
 from hansa.platform.database.platform_tables import AUDIT
 from hansa.platform.database.statement import Statement
 from hansa.services.home.contract import Home
 from hansa.services.inventory.events import AvailabilityChanged
+from hansa.web.admin.transfers import CAUSES
 from tests.web.admin.conftest import Office, changed, form_of
 from tests.web.admin.test_products import picture
 from tests.web.conftest import Answer
@@ -152,6 +156,27 @@ async def test_a_file_is_imported_and_its_errors_are_to_be_had(office: Office):
     assert report.headers["content-disposition"].startswith("attachment")
     assert report.headers["x-content-type-options"] == "nosniff"
     assert answer.location in (await office.staff.open("/en/admin/transfers")).text
+
+
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [("en", "not one row of the file could be taken"), ("zh", "没有一行可用")],
+)
+async def test_why_an_import_failed_is_said_in_words(office: Office, locale: str, said: str):
+    answer = await office.upload(
+        f"/{locale}/admin/transfers/imports",
+        {"format": "auto"},
+        [("file", "hats.csv", b"slug,sku,name_en,price_usd\nBad Slug,BAD,Bad,1\n")],
+    )
+    text = await finished(office, answer.location)
+    assert said in text
+    assert re.search(r'<details [^>]*>.*<pre lang="en">Nothing was imported: .+</pre>', text)
+
+
+@pytest.mark.parametrize("beginning", CAUSES)
+def test_every_cause_with_words_of_its_own_is_one_that_transfers_give(beginning: str):
+    """A summary that begins otherwise would be told as a file that cannot be read."""
+    assert f'"{beginning}' in inspect.getsource(transfers)
 
 
 async def test_files_that_cannot_be_imported_are_refused_with_a_reason(office: Office):

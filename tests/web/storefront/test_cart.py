@@ -86,7 +86,7 @@ async def test_what_is_sold_out_cannot_be_added_and_the_way_back_is_shown(pages:
     answer = await add(pages.visitor(), "HAT", back="/en/products/hat")
 
     assert answer.status == 409
-    assert "Product HAT has just sold out" in alerts(answer)
+    assert "Sold out just now: Product HAT." in alerts(answer)
     assert 'href="/en/products/hat"' in answer.text
 
 

@@ -22,6 +22,7 @@ from hansa.platform.http import problems
 from hansa.platform.http.errors import Forbidden, NoSuchRoute, TokenMissing
 from hansa.platform.http.observing import bearer, observing
 from hansa.platform.http.openapi import Description, docs_page, openapi
+from hansa.platform.http.remote import TrustedProxies, remote_of
 from hansa.platform.http.request import (
     GUEST,
     choose_currency,
@@ -62,6 +63,8 @@ class Surroundings:
     version: str
     pages: Sequence[StarletteRoute] = ()
     """Routes besides the API; they see to their own errors."""
+    trusted_proxies: Sequence[str] = ()
+    """Addresses whose X-Forwarded-For is believed."""
     lost: Callable[[Request], Response] | None = None
     """The answer for an address outside the API that leads nowhere; a problem where there are no pages."""
 
@@ -105,7 +108,7 @@ def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
         exception_handlers={HTTPException: _refused_by_router(around)},
     )
     app.router.redirect_slashes = False
-    return _Finishing(app)
+    return TrustedProxies(_Finishing(app), addresses=around.trusted_proxies)
 
 
 def _grouped(endpoints: Sequence[StarletteRoute]) -> list[StarletteRoute]:
@@ -156,7 +159,7 @@ async def _answer(request: Request, route: Route, around: Surroundings, token: s
         currency=choose_currency(request, around.channel),
         key=read_key(request, route, who=principal.user_id if principal else GUEST, fresh=around.ids.token()),
         version=read_version(request, route),
-        remote=request.client.host if request.client else "",
+        remote=remote_of(request),
         token=token,
         headers=dict(request.headers),
         correlation=correlation,

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hansa.kernel.ids import Ids
+from hansa.platform.http.remote import remote_of
 from hansa.platform.telemetry.logs import correlated
 from hansa.platform.telemetry.metrics import RequestMetrics
 
@@ -27,7 +28,7 @@ def observing(*, metrics: RequestMetrics, ids: Ids) -> Observed:
     def observed(path: str, verb: str, endpoint: Endpoint) -> Endpoint:
         async def watched(request: Request) -> Response:
             correlation = correlation_of(request, ids)
-            visitor = bearer(request) or (request.client.host if request.client else "")
+            visitor = bearer(request) or remote_of(request)
             handle = metrics.started(route=path, session_key=visitor, method=verb)
             status = CLIENT_GONE
             try:

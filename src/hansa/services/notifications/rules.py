@@ -11,6 +11,8 @@ from hansa.kernel.money import Money, to_text
 from hansa.services.orders.contract import Contact
 
 ORDER_PLACED = "order-placed"
+LONGEST_GREETED = 60
+NOT_OF_NAMES = frozenset(":/@<>")
 MOST_ATTEMPTS = 12
 """With the delays below these are about six hours; then the mail is given up."""
 FIRST_DELAY_S = 5
@@ -58,13 +60,20 @@ def letter(*, facts: Facts, contact: Contact, locale: str, public_url: str) -> L
     is told as a link that begins with `public_url`."""
     language = locale.lower().partition("-")[0]
     return _LANGUAGES.get(language, _english)(
-        facts, one_line(contact.shipping_address.name), order_link(contact.order, locale=locale, public_url=public_url)
+        facts, greeted(contact.shipping_address.name), order_link(contact.order, locale=locale, public_url=public_url)
     )
 
 
 def order_link(order: str, *, locale: str, public_url: str) -> str:
     """The page on which the owner follows an order, by the name that the owner knows."""
     return f"{public_url}/{quote(locale or ENGLISH, safe='')}/orders/{quote(order, safe='')}"
+
+
+def greeted(name: str) -> str:
+    """How somebody is addressed: by name, unless it looks like a message. Anybody may order in anybody's name, so a
+    mail must not carry to a stranger what somebody else wants them to read or to follow."""
+    name = one_line(name)
+    return name if len(name) <= LONGEST_GREETED and not set(name) & NOT_OF_NAMES else ""
 
 
 def one_line(text: str) -> str:
@@ -101,7 +110,7 @@ def is_given_up(*, attempts: int) -> bool:
 
 def _english(facts: Facts, name: str, link: str) -> Letter:
     lines = [
-        f"Hello {name},",
+        f"Hello {name}," if name else "Hello,",
         "",
         f"thank you for your order {facts.number}.",
         "",
@@ -120,7 +129,7 @@ def _english(facts: Facts, name: str, link: str) -> Letter:
 
 def _chinese(facts: Facts, name: str, link: str) -> Letter:
     lines = [
-        f"{name}，您好：",
+        f"{name}，您好：" if name else "您好：",
         "",
         f"感谢您的订购，订单号为 {facts.number}。",
         "",

@@ -6,6 +6,7 @@ from hansa.kernel.errors import BusinessError, Fault
 from hansa.services.users.contract import Users
 from hansa.web.admin.rooms import room_at, rooms_of
 from hansa.web.forms import Form
+from hansa.web.pages import kind_of
 from hansa.web.visit import Shown, Visit
 
 LONGEST_KEY = 80
@@ -23,6 +24,25 @@ async def shown(visit: Visit, template: str, *, status: int = 200, **context: An
         "failed": "",
     }
     return Shown(template=f"admin/{template}", context={**around, **context}, status=status, is_indexed=False)
+
+
+async def problem(visit: Visit, status: int, text: str) -> Shown:
+    """What went wrong, within the shell, and the way back to the room it went wrong in.
+
+    What an error says of things that are not there is written for shoppers, so it is not repeated here.
+    """
+    kind = kind_of(status)
+    rooms = {room.name: room for room in rooms_of(visit.site)}
+    room = rooms.get(room_at(visit.path))
+    back = room if room and room.path != visit.path else rooms["start"]
+    return await shown(
+        visit,
+        "error.html",
+        status=status,
+        title=visit.say(f"problem.{kind}.title"),
+        text=text if text and kind == "refused" else visit.say(f"staff_problem.{kind}"),
+        back=back,
+    )
 
 
 async def _name(visit: Visit) -> str:

@@ -10,6 +10,7 @@ from hansa.kernel.errors import BusinessError
 from hansa.platform.http.problems import status_of
 from hansa.platform.jobs.transfers import (
     LARGEST_UPLOAD,
+    Transfer,
     TransferBusy,
     TransferFormatUnknown,
     Transfers,
@@ -28,6 +29,14 @@ FORMATS = ("auto", "csv", "jsonl", "icecat")
 OUTPUTS = ("csv", "jsonl")
 KINDS = ("export-products", "export-orders")
 LONGEST_NAME = 200
+CAUSES = {
+    "Nothing was imported": "nothing",
+    "It was broken off": "broken_off",
+    "There is no room left": "no_room",
+    "A part of the shop gave no answer": "no_answer",
+    "Something broke": "broken",
+}
+"""How the summary of a transfer that failed begins, and which text says it; whatever else, its file cannot be read."""
 REFUSALS = (TransferBusy, TransferFormatUnknown, TransferTooLarge, UploadTooLarge)
 
 
@@ -71,7 +80,8 @@ def pages() -> Sequence[Page]:
 
     @book.personal(f"{PLACE}/{{transfer_id}}")
     async def transfer(visit: Visit, *, transfer_id: str) -> Shown:
-        return await shown(visit, "transfers/detail.html", transfer=await _office(visit).get(transfer_id=transfer_id))
+        found = await _office(visit).get(transfer_id=transfer_id)
+        return await shown(visit, "transfers/detail.html", transfer=found, cause=_cause_of(visit, found))
 
     @book.act(f"{PLACE}/{{transfer_id}}/cancel")
     async def cancel(visit: Visit, form: Form, *, transfer_id: str) -> Moved:
@@ -110,6 +120,14 @@ async def _show_list(visit: Visit, *, failed: str = "", status: int = 200) -> Sh
 
 async def _refused(visit: Visit, error: BusinessError) -> Shown:
     return await _show_list(visit, failed=reason_of(visit, error), status=status_of(error))
+
+
+def _cause_of(visit: Visit, transfer: Transfer) -> str:
+    """Why it failed, in the language of the page."""
+    if transfer.state != "failed":
+        return ""
+    known = (cause for beginning, cause in CAUSES.items() if transfer.summary.startswith(beginning))
+    return visit.say(f"staff_transfer.failed_{next(known, 'unreadable')}")
 
 
 def _office(visit: Visit) -> Transfers:

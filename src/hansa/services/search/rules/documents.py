@@ -10,7 +10,7 @@ import msgspec
 
 from hansa.kernel.channel import MAIN
 from hansa.kernel.money import Money
-from hansa.services.products.contract import AttributeValue, PriceDraft, ProductDraft
+from hansa.services.products.contract import AttributeValue, ImageDraft, PriceDraft, ProductDraft
 from hansa.services.search.contract import Item, Picture
 from hansa.services.search.rules.kinds import TYPE_NAMES, kinds_of
 from hansa.services.search.rules.words import LONGEST_WORD, is_measure, plain_words, stem, surfaces
@@ -65,6 +65,37 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     is_available: bool
 
 
+class ShownText(msgspec.Struct, frozen=True):
+    """Of a text what a list shows."""
+
+    name: str
+
+
+class ShownLevel(msgspec.Struct, frozen=True):
+    """Of a category what a list needs."""
+
+    slug: str
+
+
+class ShownVariant(msgspec.Struct, frozen=True):
+    """Of a variant what a list needs."""
+
+    sku: str
+    options: dict[str, str] = {}
+    prices: tuple[PriceDraft, ...] = ()
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """Of a ProductDraft in JSON what a list needs: read several times faster than the whole."""
+
+    slug: str
+    texts: dict[str, ShownText]
+    variants: tuple[ShownVariant, ...]
+    category: tuple[ShownLevel, ...] = ()
+    brand: str | None = None
+    images: tuple[ImageDraft, ...] = ()
+
+
 class Span(msgspec.Struct, frozen=True, kw_only=True):
     """The lowest and highest price among the variants of a product."""
 
@@ -113,7 +144,7 @@ def entry(
 def item(
     *,
     product_id: str,
-    draft: ProductDraft,
+    draft: Shown,
     available: frozenset[str],
     locale: str,
     default_locale: str,
@@ -155,7 +186,7 @@ def in_language(texts: Mapping[str, T], languages: Iterable[str]) -> T | None:
 # Prices
 
 
-def price_span(draft: ProductDraft, *, currency: str, price_list: str, now: datetime) -> Span | None:
+def price_span(draft: ProductDraft | Shown, *, currency: str, price_list: str, now: datetime) -> Span | None:
     """The present prices of a product's variants for one piece; None if it has none in the currency."""
     found = [
         price
@@ -215,7 +246,7 @@ def _categories(draft: ProductDraft) -> dict[str, dict[str, str]]:
     return categories
 
 
-def leaf_of(draft: ProductDraft) -> str:
+def leaf_of(draft: ProductDraft | Shown) -> str:
     """The path of a product's category; empty without one."""
     return SEPARATOR.join(level.slug for level in draft.category)
 

@@ -123,7 +123,8 @@ def meaning(words: Sequence[Word], lexicon: Lexicon) -> Meaning:
 def _unit(words: Sequence[Word], lexicon: Lexicon) -> tuple[Unit, int]:
     """The unit that begins here, and of how many words it is."""
     known = synonyms()
-    for length in range(min(LONGEST_SPAN, len(words)), 0, -1):
+    words = list(itertools.takewhile(lambda word: word.is_purpose == words[0].is_purpose, words[:LONGEST_SPAN]))
+    for length in range(len(words), 0, -1):
         span = _stems(words[:length])
         if length > 1 and (whole := _written_as_one(words[:length], lexicon)):
             readings = (span, (stem(whole),), *known.of((stem(whole),)), *known.of(span))
@@ -176,7 +177,7 @@ def _kinds(
     taken = [False] * len(units)
     for length in range(min(LONGEST_KIND, len(units)), 0, -1):
         for start in range(len(units) - length, -1, -1):
-            if any(taken[start : start + length]):
+            if any(taken[start : start + length]) or len(set(purposes[start : start + length])) > 1:
                 continue
             readings = _span_readings(units[start : start + length])
             kinds = tuple(kind for kind in readings if lexicon.is_kind(kind))

@@ -39,6 +39,7 @@ DUE_AT_ONCE = 500
 
 log = structlog.get_logger()
 _DRAFTS = msgspec.json.Decoder(ProductDraft)
+_SHOWN = msgspec.json.Decoder(documents.Shown)
 ItemKey = tuple[str, str, str, str]
 """Of an item: the product's id, locale, currency, price list."""
 
@@ -255,7 +256,7 @@ class SearchService:
         product_id, locale, currency, price_list = key
         return documents.item(
             product_id=product_id,
-            draft=_DRAFTS.decode(kept.document.record),
+            draft=_SHOWN.decode(kept.document.record),
             available=kept.available,
             locale=locale,
             default_locale=self._default_locale,

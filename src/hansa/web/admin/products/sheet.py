@@ -18,6 +18,20 @@ from hansa.web.admin.shell import reason_of, shown
 from hansa.web.forms import Form
 from hansa.web.visit import Moved, Shown, Visit
 
+REASONS = {
+    "it is neither JPEG nor PNG nor WebP": "other_format",
+    "it is damaged or broken off": "damaged",
+    "it is a JPEG of too many passes": "too_many_passes",
+    "texts must not contain the character U+0000": "nul",
+    "slugs, skus and languages must not contain line breaks": "line_breaks",
+    "a sku stands there twice": "sku_twice",
+    "a price's moments need a time zone": "time_zone",
+    "a banner's moments need a time zone": "time_zone",
+    "a price ends before it begins": "ends_early",
+    "a banner ends before it begins": "ends_early",
+    "two prices are for the same list, currency, quantity and moment": "price_twice",
+}
+"""What services give as a reason, and which text says it."""
 ATTEMPTS = 5
 """How often somebody else may be quicker with other fields than these, before it is given up."""
 BLANK_ROWS = 2
@@ -132,8 +146,16 @@ async def save(visit: Visit, form: Form, sheet: Sheet, *, product_id: str) -> Sh
 
 def told(visit: Visit, error: BusinessError) -> str:
     """An error with its reason, where it has one."""
-    reason = getattr(error, "reason", "")
-    return f"{reason_of(visit, error)} ({reason})" if reason else reason_of(visit, error)
+    reason = str(getattr(error, "reason", ""))
+    if not reason:
+        return reason_of(visit, error)
+    sku, _, flaw = reason.rpartition(": ")
+    if flaw not in REASONS:
+        why = visit.say("staff_reason.other", reason=reason)
+    else:
+        why = visit.say(f"staff_reason.{REASONS[flaw]}")
+        why = visit.say("common.pair", name=sku, value=why) if sku else why
+    return visit.say("staff_reason.told", refusal=reason_of(visit, error), why=why)
 
 
 def _taken(mine: Values, error: SkuTaken) -> dict[str, str]:

@@ -37,9 +37,11 @@ from hansa.services.inventory.contract import Inventory
 from hansa.services.orders.contract import Orders
 from hansa.services.products.contract import Products
 from hansa.services.search.contract import Search
+from hansa.services.shipping.contract import Shipping
 from hansa.services.users.contract import PasswordUnfit, Users
-from hansa.settings import Settings, SettingsInvalid, read_settings
+from hansa.settings import Settings, SettingsInvalid, read_settings, unknown_variables
 from hansa.settings_reference import reference
+from hansa.web.wording import WordingInvalid
 
 STAFF_EMAIL = "staff@example.com"
 DEMO_NOTE = "demo.json"
@@ -61,9 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings()
         logs.configure(level=settings.log_level, as_json=settings.log_json)
+        for name in unknown_variables():
+            print(f"hansa: {name} is not a setting", file=sys.stderr, flush=True)
         return int(_run(options.act(settings, options)))
     except (SettingsInvalid, AddressInUse, FolderOwned, NewerData, MasterKeyInvalid, Refusal) as error:
         return _complain(str(error))
+    except WordingInvalid as error:
+        return _complain(f"shop_texts (HANSA_SHOP_TEXTS) is wrong: {error}")
     except StorageFull as error:
         return _complain(f"there is no room left for the shop's data ({error}); nothing was lost")
     except sqlite3.Error as error:
@@ -148,6 +154,8 @@ async def _owned_shop(settings: Settings) -> AsyncIterator[tuple[Shop, OwnedFold
         await migrate_all(settings)
         shop = await compose(settings)
         try:
+            if nowhere := set(settings.countries) - set(await shop.client(Shipping).countries()):
+                raise SettingsInvalid(f"countries (HANSA_COUNTRIES) is wrong: nothing is delivered to {min(nowhere)}")
             yield shop, owned
         finally:
             await shop.close()
@@ -178,9 +186,12 @@ def _dressed(settings: Settings) -> Settings:
 async def _serve(settings: Settings, options: argparse.Namespace) -> int:
     told = told_to_stop()
     check_free(settings.host, settings.port)
+    is_new = not (settings.folder / "master.key").exists()
     async with _owned_shop(settings) as (shop, owned):
         if settings.staff_email and settings.staff_password:
             await _put_staff(shop, settings.staff_email, settings.staff_password)
+        elif is_new:
+            _say("No staff account yet: set HANSA_STAFF_EMAIL and HANSA_STAFF_PASSWORD and start again")
         return await _serve_until(told, shop, owned)
 
 
@@ -297,6 +308,9 @@ async def _export(settings: Settings, options: argparse.Namespace) -> int:
     suffix = options.file.suffix.lower()
     if suffix not in (".csv", ".jsonl"):
         raise Refusal(f"{options.file.name}: the name must end in .csv or .jsonl")
+    folder = options.file.absolute().parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK)) or options.file.is_dir():
+        raise Refusal(f"{options.file} cannot be written")
     common: dict[str, Any] = {"file": options.file, "format": suffix[1:]}
     async with _clients(settings) as client:
         if options.kind == "products":

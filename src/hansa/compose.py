@@ -186,6 +186,7 @@ async def compose(
     passwords: Passwords | None = None,
 ) -> Shop:
     """Build the shop on its migrated databases. What is given replaces what the settings would choose."""
+    wording = Wording(Path(settings.shop_texts) if settings.shop_texts else None)
     clock = clock or SystemClock()
     chance = chance or random.SystemRandom()
     ids = Ids(clock=clock)
@@ -217,6 +218,7 @@ async def compose(
             passwords=passwords,
             mailer=mailer,
             public_url=settings.public_address,
+            shop_name=settings.shop_name,
             clients={contract: shop.clients[contract] for contract in manifest.uses},
             adapters={
                 "payment_providers": shop.providers,
@@ -237,7 +239,7 @@ async def compose(
     shop.transfers = transfers
     shop.starting.append(transfers.start)
     _observe(shop, registry)
-    shop.app = _app(shop)
+    shop.app = _app(shop, wording)
     shop.closing += [passwords.close, bus.close, *(provider.close for provider in shop.providers.values())]
     return shop
 
@@ -256,7 +258,7 @@ def _add(shop: Shop, manifest: Manifest, parts: Parts, wire: Wire, bus: LocalBus
     shop.jobs_of[manifest.name] = [*manifest.jobs(service), tidy]
 
 
-def _app(shop: Shop) -> ASGIApp:
+def _app(shop: Shop, wording: Wording) -> ASGIApp:
     routes = [
         route
         for manifest in MANIFESTS
@@ -283,13 +285,13 @@ def _app(shop: Shop) -> ASGIApp:
         version=version("hansa"),
         trusted_proxies=shop.settings.trusted_proxies,
     )
-    site = _site(shop)
+    site = _site(shop, wording)
     observed = observing(metrics=shop.metrics, ids=shop.ids)
     pages = [*media_routes(shop.files), *web.routes(site, observed)]
     return create_app(routes, replace(around, pages=pages, lost=partial(not_found, site)))
 
 
-def _site(shop: Shop) -> Site:
+def _site(shop: Shop, wording: Wording) -> Site:
     settings = shop.settings
     closed = settings.folder / MAINTENANCE_NOTE
     return Site(
@@ -303,7 +305,7 @@ def _site(shop: Shop) -> Site:
         is_closed=closed.exists,
         picture_hosts=settings.picture_hosts,
         tools={"dead_letters": shop.dead_letters, "transfers": shop.transfers},
-        wording=Wording(Path(settings.shop_texts) if settings.shop_texts else None),
+        wording=wording,
     )
 
 
@@ -348,7 +350,7 @@ def _database(settings: Settings, name: str, clock: Clock, ids: Ids) -> Database
 
 def _mailer(settings: Settings, clock: Clock) -> Mailer:
     if settings.mail == "folder:":
-        return FolderMailer(folder=settings.folder / "mails", sender=settings.mail_from, clock=clock)
+        return FolderMailer(folder=settings.folder / "mails", sender=settings.sender, clock=clock)
     address = urlsplit(settings.mail)
     security = {"smtp": Security.STARTTLS, "smtps": Security.TLS}.get(address.scheme)
     if security is None or not address.hostname:
@@ -360,7 +362,7 @@ def _mailer(settings: Settings, clock: Clock) -> Mailer:
             security=security,
             username=address.username or "",
             password=address.password or "",
-            sender=settings.mail_from,
+            sender=settings.sender,
         ),
         clock=clock,
     )

@@ -7,6 +7,7 @@ environment, which wins: the setting `staff_email` is `HANSA_STAFF_EMAIL`, lists
 import os
 import tomllib
 from collections.abc import Mapping
+from email.utils import parseaddr, quote
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,9 @@ import msgspec
 from hansa.kernel.address import Country
 from hansa.kernel.channel import MAIN, Channel
 from hansa.kernel.money import Currency
+
+NO_SETTINGS = frozenset({"HANSA_CONFIG", "HANSA_NO_SKIPS", "HANSA_POSTGRES_BIN", "HANSA_CHROMIUM"})
+"""Variables that are called like settings, and mean something else."""
 
 
 class SettingsInvalid(Exception):
@@ -40,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How mails go out: `folder:` writes them into the data folder, as files; `smtp://user:password@host:port` sends
     them over STARTTLS (port 587 if none is named), `smtps://…` over TLS (465)."""
     mail_from: str = "Hansa <shop@example.com>"
-    """Whom mails are from."""
+    """Whom mails are from. As long as it is left as it is, its name is that of the shop."""
     staff_email: str = ""
     """The e-mail address of a staff account that is there after the start, if the password is set too. The demo makes
     one for `staff@example.com` by itself, and prints its password once."""
@@ -77,6 +81,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The beginning of every link to the shop, without a slash at its end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+
+    @property
+    def sender(self) -> str:
+        """Whom mails are from: under the shop's name, unless there is another."""
+        own = Settings()
+        if self.mail_from != own.mail_from or self.shop_name == own.shop_name:
+            return self.mail_from
+        return f'"{quote(" ".join(self.shop_name.split()))}" <{parseaddr(own.mail_from)[1]}>'
 
     @property
     def folder(self) -> Path:
@@ -116,6 +128,12 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if wrong := next((each for each in settings.trusted_proxies if not _is_address(each)), None):
         raise SettingsInvalid(f"trusted_proxies (HANSA_TRUSTED_PROXIES) is wrong: {wrong} is no IP address")
     return settings
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that are called like settings and are none, probably misspelt."""
+    known = NO_SETTINGS | {f"HANSA_{name.upper()}" for name in Settings.__struct_fields__}
+    return sorted(name for name in environment if name.startswith("HANSA_") and name not in known)
 
 
 def _is_address(text: str) -> bool:

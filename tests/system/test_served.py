@@ -202,3 +202,37 @@ def test_a_note_of_a_killed_owner_is_not_believed(served: Served, tmp_path: Path
     done = served.run("import", "products", str(file))
     assert done.returncode == 0, done.stderr
     assert not (served.folder / "owner.json").exists()
+
+
+def test_a_shop_without_staff_says_once_how_one_gets_an_account(tmp_path: Path) -> None:
+    served = Served(tmp_path / "data", command="serve")
+    served.environment |= {"HANSA_STAFF_EMAIL": "", "HANSA_STAFF_PASSWORD": ""}
+    advice = "No staff account yet: set HANSA_STAFF_EMAIL and HANSA_STAFF_PASSWORD and start again"
+    for is_said in (True, False):
+        served.start()
+        served.stop()
+        assert (advice in served.said()) == is_said
+        served.output.unlink()
+
+
+def test_a_setting_that_cannot_be_followed_is_refused_in_one_line(served: Served, tmp_path: Path) -> None:
+    for name, value, named in (("SHOP_TEXTS", str(tmp_path / "nope"), "nope"), ("COUNTRIES", "DE,XX", "XX")):
+        served.environment[f"HANSA_{name}"] = value
+        done = served.run("serve")
+        assert done.returncode == 2
+        assert f"HANSA_{name}" in done.stderr
+        assert named in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        del served.environment[f"HANSA_{name}"]
+
+
+def test_a_misspelt_variable_is_told_and_does_no_harm(served: Served) -> None:
+    served.environment["HANSA_PROT"] = "80"
+    done = served.run("settings")
+    assert (done.returncode, done.stderr) == (0, "hansa: HANSA_PROT is not a setting\n")
+
+
+def test_an_export_says_that_its_file_cannot_be_written(served: Served, tmp_path: Path) -> None:
+    file = tmp_path / "nope" / "products.csv"
+    done = served.run("export", "products", str(file))
+    assert (done.returncode, done.stderr) == (2, f"hansa: {file} cannot be written\n")

@@ -11,9 +11,10 @@ import pytest
 from babel import Locale
 
 import hansa
+from hansa import demo
 from hansa.kernel.errors import BusinessError
 from hansa.web.site import TEMPLATES
-from hansa.web.wording import Wording
+from hansa.web.wording import Wording, WordingInvalid
 
 WEB = TEMPLATES.parent
 LANGUAGES = ("en", "zh")
@@ -151,6 +152,61 @@ def test_every_error_with_words_of_its_own_exists(wording: Wording):
     for key in wording.keys("en"):
         if key.startswith("errors."):
             assert key.removeprefix("errors.") in codes, key
+
+
+def own(folder: Path, text: bytes) -> Path:
+    """A shop's own texts, in one English file."""
+    file = folder / "texts" / "en" / "own.toml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(text)
+    return folder / "texts"
+
+
+def test_the_demos_own_texts_can_be_said():
+    assert "public domain" in Wording(demo.TEXTS).say("en", "footer.photos")
+
+
+def test_own_texts_stand_in_for_the_usual_ones_and_name_what_the_shop_alone_knows(tmp_path: Path):
+    wording = Wording(
+        own(tmp_path, b'[ribbon]\ntext = "Sale"\n[value]\nred = "Crimson"\n[option.fit]\nslim = "Slim"\n')
+    )
+    assert [wording.say("en", key) for key in ("ribbon.text", "value.red", "option.fit.slim")] == [
+        "Sale",
+        "Crimson",
+        "Slim",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"[ribbon\n", "not valid TOML"),
+        (b'[ribbon]\ntext = "\xff"\n', "not UTF-8"),
+        (b'[ribbn]\ntext = "Sale"\n', "no page has the text ribbn.text"),
+        (b'[ribbon]\ntext = "Sale, {who}"\n', "ribbon.text asks for {who}"),
+        (b'[ribbon]\ntext = "Sale {"\n', "ribbon.text has a brace"),
+        (b'[ribbon]\ntext = "Sale }"\n', "ribbon.text has a brace"),
+        (b'[ribbon]\ntext = "Sale {}"\n', "ribbon.text asks for {}"),
+        (b"[ribbon]\ntext = 7\n", "ribbon.text is not a text"),
+        (b'[ribbon.text]\nother = "Sale"\n', "ribbon.text has no number"),
+        (b'[common.items]\none = "{count} piece"\n', "common.items needs a text for `other`"),
+        (b'[common.items]\none = "1"\nother = "{count.real}"\n', "common.items asks for {count.real}"),
+        (b'[common.items]\none = "1"\nother = "{count:q}"\n', "common.items asks for {count:q}"),
+    ],
+)
+def test_own_texts_that_no_page_could_say_are_refused_by_file_and_key(tmp_path: Path, text: bytes, reason: str):
+    with pytest.raises(WordingInvalid) as refused:
+        Wording(own(tmp_path, text))
+    assert "own.toml" in str(refused.value)
+    assert reason in str(refused.value)
+
+
+def test_a_folder_of_own_texts_must_be_there_and_name_languages(tmp_path: Path):
+    with pytest.raises(WordingInvalid, match="nope"):
+        Wording(tmp_path / "nope")
+    (tmp_path / "english words").mkdir()
+    with pytest.raises(WordingInvalid, match="english words"):
+        Wording(tmp_path)
 
 
 def _said_in_module(text: str) -> Iterator[str]:

@@ -34,6 +34,7 @@ class Parts:
     mailer: Mailer
     public_url: str
     """Where people reach the shop: scheme, host and port, without a slash at the end."""
+    shop_name: str
     clients: Mapping[type, Any] = field(default_factory=dict)
     adapters: Mapping[str, Any] = field(default_factory=dict)
     """Adapters to outside parties by name, such as payment providers."""

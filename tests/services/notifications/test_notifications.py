@@ -75,7 +75,12 @@ class Office:
 
     def process(self) -> NotificationsService:
         return NotificationsService(
-            database=self.database, clock=self.clock, keyring=self.keyring, mailer=self.post, public_url=SHOP_URL
+            database=self.database,
+            clock=self.clock,
+            keyring=self.keyring,
+            mailer=self.post,
+            public_url=SHOP_URL,
+            shop_name="Elster",
         )
 
     async def order(self, *, locale: str = "en", email: str = "ada@example.org", person: str | None = None) -> Envelope:
@@ -189,12 +194,13 @@ async def test_the_same_order_told_by_another_event_is_one_mail(office: Office):
 
 @pytest.mark.parametrize(
     ("locale", "subject"),
-    [("en", "Your order"), ("zh", "您的订单"), ("zh-CN", "您的订单"), ("pt-BR", "Your order"), ("", "Your order")],
+    [(locale, "Your Elster order") for locale in ("en", "pt-BR", "")]
+    + [(locale, "您在 Elster 的订单") for locale in ("zh", "zh-CN")],
 )
 def test_mails_speak_the_buyers_language_or_else_english(locale: str, subject: str):
     facts = rules.Facts(number="N", items=(), subtotal=Money(0, "JPY"), total=Money(1200, "JPY"))
     nobody = Contact.erased(order="1", country="JP")
-    letter = rules.letter(facts=facts, contact=nobody, locale=locale, public_url=SHOP_URL)
+    letter = rules.letter(facts=facts, contact=nobody, locale=locale, public_url=SHOP_URL, shop_name="Elster")
 
     assert letter.subject == f"{subject} N"
     assert "1200 JPY" in letter.text
@@ -225,8 +231,8 @@ def test_names_that_others_chose_begin_no_line_of_their_own(locale: str):
     )
     contact = Contact(order="1-x", email="a@example.org", shipping_address=msgspec.structs.replace(ADDRESS, name=trick))
     plain = msgspec.structs.replace(contact, shipping_address=ADDRESS)
-    tricked = rules.letter(facts=facts, contact=contact, locale=locale, public_url=SHOP_URL)
-    honest = rules.letter(facts=facts, contact=plain, locale=locale, public_url=SHOP_URL)
+    tricked = rules.letter(facts=facts, contact=contact, locale=locale, public_url=SHOP_URL, shop_name="Elster")
+    honest = rules.letter(facts=facts, contact=plain, locale=locale, public_url=SHOP_URL, shop_name="Elster")
 
     assert tricked.text.count("hat Pay here: http://evil.example gnp. [2J end") == 2, "and no stranger is greeted so"
     assert len(tricked.text.splitlines()) == len(honest.text.splitlines())

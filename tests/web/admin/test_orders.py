@@ -88,6 +88,13 @@ async def test_an_order_is_shown_with_its_sums_its_buyer_and_what_happened(offic
     assert (await office.staff.open("/en/admin/orders/nonsense")).status == 404
 
 
+async def test_an_address_is_written_as_its_country_does(office: Office):
+    await office.shop.put_product("HAT", USD=1999)
+    place = {"line1": "1 Market St", "city": "San Francisco", "region": "CA", "postal_code": "94105", "country": "US"}
+    order_id = await placed(office, shipping_address={**ADDRESS, **place})
+    assert "<br>San Francisco, CA 94105<br>" in (await office.staff.open(f"/en/admin/orders/{order_id}")).text
+
+
 async def test_pieces_are_sent_out_bit_by_bit_until_nothing_is_left(office: Office):
     await office.shop.put_product("HAT")
     order_id = await placed(office, quantity=3)
@@ -162,7 +169,7 @@ async def test_an_order_is_cancelled_once_and_not_after_it_was_sent(office: Offi
     early = (await office.staff.open(f"/en/admin/orders/{sent_id}")).text
     await act(office, sent_id, "fulfilments")
     late = await act(office, sent_id, "cancel", early)
-    assert (late.status, "“Completed” by now" in late.text) == (409, True)
+    assert (late.status, "“Sent” by now" in late.text) == (409, True)
 
 
 async def test_the_first_room_says_what_waits(office: Office):

@@ -115,7 +115,7 @@ async def test_an_address_is_kept_changed_made_usual_and_removed(pages: Pages):
     text = (await ada.open("/en/account/addresses?saved=default")).text
     assert "1 Baker Street" in text
     assert "St James" not in text
-    assert "This is your usual address now." in text
+    assert "This is your default address now." in text
     assert await ids(ada) == [hangzhou, london]
     assert "浙江省杭州市西湖区" in (await ada.open("/zh/account")).text
 

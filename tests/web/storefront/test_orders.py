@@ -58,7 +58,7 @@ async def test_the_page_shows_the_order_and_is_kept_by_nobody(pages: Pages):
     assert page.status == 200
     assert "Your order" in text
     assert "Thank you" not in text
-    assert "State Confirmed" in text
+    assert "Status Confirmed" in text
     assert "Order received" in text
     assert "Paid and confirmed" in text
     assert "Product HAT" in text
@@ -80,7 +80,7 @@ async def test_whoever_has_the_name_of_a_guests_order_sees_it_and_whoever_has_a_
     for wrong in (f"{name[:-1]}z" if name[-1] != "z" else f"{name[:-1]}y", shown[1], "1-a", "x"):
         answer = await stranger.open(f"/en/orders/{wrong}")
         assert answer.status == 404
-        assert "We know no order by this name." in words(answer)
+        assert "We cannot find that order." in words(answer)
         assert "Byron" not in answer.text
 
 
@@ -116,7 +116,7 @@ async def test_it_is_cancelled_on_a_page_of_its_own_and_twice_is_once(pages: Pag
     after = await visitor.open(done.location)
     assert done.location == again.location == f"/en/orders/{name}?cancelled=1"
     assert "The order is cancelled." in words(after)
-    assert "State Cancelled" in words(after)
+    assert "Status Cancelled" in words(after)
     assert f"/en/orders/{name}/cancel" not in after.text
     assert (await visitor.open(f"/en/orders/{name}/cancel")).location == f"/en/orders/{name}"
 
@@ -134,7 +134,7 @@ async def test_what_was_sent_cannot_be_cancelled_and_is_followed_by_its_parcel(p
     assert "1 × Product HAT" in text
     assert "DHL JD0146" in text
     assert "Everything was sent" in text
-    assert "State Sent" in text
+    assert "Status Sent" in text
 
 
 async def test_refunds_are_told_and_who_of_the_staff_gave_them_is_not(pages: Pages):
@@ -159,7 +159,7 @@ async def test_a_pending_order_asks_again_by_itself_with_scripts_and_without(pag
 
     assert re.search(r'<div id="order" (data-)?hx-get="[^"]+placed=1" (data-)?hx-trigger="every 3s"', page.text)
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page.text
-    assert "State Waiting for the payment" in words(page)
+    assert "Status Waiting for the payment" in words(page)
 
 
 async def test_a_settled_order_asks_no_more(pages: Pages):
@@ -217,7 +217,7 @@ async def test_an_order_is_found_by_its_name_or_by_the_link_from_the_mail(pages:
 async def test_what_is_no_orders_name_is_said_kindly_and_kept(pages: Pages, sent: str):
     answer = await pages.visitor().send("/en/track", {"order": sent})
     assert answer.status == 404
-    assert "We know no order by this name." in alerts(answer)
+    assert "We cannot find that order." in alerts(answer)
     assert f'value="{html.escape(sent)}"' in answer.text
 
 

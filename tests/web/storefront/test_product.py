@@ -106,3 +106,23 @@ async def test_an_edit_by_staff_is_on_the_next_page(pages: Pages):
     patch = ProductPatch(variants=(_variant("red", "S", amount=777),))
     await pages.shop.products.change(key="edit", product_id=product_id, patch=patch, version=1, actor="test")
     assert "$7.77" in (await pages.visitor().open("/en/products/tee?variant=TEE-red-S")).text
+
+
+async def test_a_size_that_costs_more_says_so_before_it_is_chosen(pages: Pages):
+    variants = (_variant("red", "S"), _variant("red", "M", amount=9900))
+    draft = ProductDraft(slug="tee", texts={"en": Text(name="Tee")}, variants=variants)
+    await _opened(pages, stock={"TEE-red-S": 1, "TEE-red-M": 1}, draft=draft)
+
+    text = (await pages.visitor().open("/en/products/tee")).text
+    assert "M · $99.00" in text
+    assert "S · $19.99" in text
+    chosen = (await pages.visitor().open("/en/products/tee?variant=TEE-red-M")).text
+    assert '<p class="price numeric">$99.00</p>' in chosen
+
+
+async def test_what_has_no_price_here_is_not_called_sold_out(pages: Pages):
+    await _opened(pages, stock={"TEE-red-S": 1})
+    text = (await pages.visitor().open("/en/products/tee?currency=EUR")).text
+    assert "See the price in USD" in text
+    assert 'class="state gone"' not in text
+    assert "Add to cart" not in text

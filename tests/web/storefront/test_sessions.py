@@ -69,7 +69,7 @@ async def test_a_wrong_password_is_told_kindly_and_the_e_mail_address_stays(page
 
     assert answer.status == 422
     assert 'role="alert"' in answer.text
-    assert "do not belong together" in answer.text
+    assert "Wrong e-mail address or password" in answer.text
     assert _filled(answer.text, "email") == EMAIL
     assert _filled(answer.text, "password") == ""
     assert "not this one" not in answer.text
@@ -90,7 +90,7 @@ async def test_unknown_and_impossible_addresses_are_answered_like_wrong_password
         ]
     ]
     assert [answer.status for answer in answers] == [422] * 5
-    assert all("do not belong together" in answer.text for answer in answers)
+    assert all("Wrong e-mail address or password" in answer.text for answer in answers)
 
 
 @pytest.mark.parametrize("path", ["sign-in", "sign-up"])

@@ -19,6 +19,7 @@ def build(parts: Parts) -> NotificationsService:
         keyring=parts.keyring,
         mailer=parts.mailer,
         public_url=parts.public_url,
+        shop_name=parts.shop_name,
     )
 
 

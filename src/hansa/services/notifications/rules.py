@@ -55,13 +55,12 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def letter(*, facts: Facts, contact: Contact, locale: str, public_url: str) -> Letter:
+def letter(*, facts: Facts, contact: Contact, locale: str, public_url: str, shop_name: str) -> Letter:
     """The confirmation of an order in the language of the locale (BCP 47), else in English. Where it can be looked at
     is told as a link that begins with `public_url`."""
     language = locale.lower().partition("-")[0]
-    return _LANGUAGES.get(language, _english)(
-        facts, greeted(contact.shipping_address.name), order_link(contact.order, locale=locale, public_url=public_url)
-    )
+    link = order_link(contact.order, locale=locale, public_url=public_url)
+    return _LANGUAGES.get(language, _english)(facts, greeted(contact.shipping_address.name), link, one_line(shop_name))
 
 
 def order_link(order: str, *, locale: str, public_url: str) -> str:
@@ -108,11 +107,11 @@ def is_given_up(*, attempts: int) -> bool:
     return attempts >= MOST_ATTEMPTS
 
 
-def _english(facts: Facts, name: str, link: str) -> Letter:
+def _english(facts: Facts, name: str, link: str, shop: str) -> Letter:
     lines = [
         f"Hello {name}," if name else "Hello,",
         "",
-        f"thank you for your order {facts.number}.",
+        f"Thank you for your order {facts.number}.",
         "",
         *_items(facts),
         "",
@@ -124,14 +123,14 @@ def _english(facts: Facts, name: str, link: str) -> Letter:
         "You can look at your order here, and cancel it:",
         link,
     ]
-    return Letter(subject=f"Your order {facts.number}", text="\n".join(lines) + "\n")
+    return Letter(subject=f"Your {shop} order {facts.number}", text="\n".join(lines) + "\n")
 
 
-def _chinese(facts: Facts, name: str, link: str) -> Letter:
+def _chinese(facts: Facts, name: str, link: str, shop: str) -> Letter:
     lines = [
         f"{name}，您好：" if name else "您好：",
         "",
-        f"感谢您的订购，订单号为 {facts.number}。",
+        f"感谢您的购买，订单号为 {facts.number}。",
         "",
         *_items(facts),
         "",
@@ -143,10 +142,10 @@ def _chinese(facts: Facts, name: str, link: str) -> Letter:
         "您可以在此查看或取消订单：",
         link,
     ]
-    return Letter(subject=f"您的订单 {facts.number}", text="\n".join(lines) + "\n")
+    return Letter(subject=f"您在 {shop} 的订单 {facts.number}", text="\n".join(lines) + "\n")
 
 
-_LANGUAGES: dict[str, Callable[[Facts, str, str], Letter]] = {"en": _english, "zh": _chinese}
+_LANGUAGES: dict[str, Callable[[Facts, str, str, str], Letter]] = {"en": _english, "zh": _chinese}
 
 
 def _items(facts: Facts) -> list[str]:

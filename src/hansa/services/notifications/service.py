@@ -29,12 +29,22 @@ class NotificationsService:
     """Confirmations by mail. Nobody asks notifications anything: they hear, and they send, by `sending` at once. Links
     begin with `public_url`."""
 
-    def __init__(self, *, database: Database, clock: Clock, keyring: Keyring, mailer: Mailer, public_url: str) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        keyring: Keyring,
+        mailer: Mailer,
+        public_url: str,
+        shop_name: str,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._keyring = keyring
         self._mailer = mailer
         self._public_url = public_url
+        self._shop_name = shop_name
         self.sending = Soon(self.send, name="notifications.send")
 
     async def order_placed(
@@ -124,7 +134,9 @@ class NotificationsService:
         box = await self._keyring.box(person=mail.person)
         contact = box.open(mail.contact, Contact, context=CONTACT_CONTEXT)
         facts = msgspec.json.decode(mail.facts, type=Facts)
-        letter = rules.letter(facts=facts, contact=contact, locale=mail.locale, public_url=self._public_url)
+        letter = rules.letter(
+            facts=facts, contact=contact, locale=mail.locale, public_url=self._public_url, shop_name=self._shop_name
+        )
         return Mail(
             to=contact.email,
             subject=letter.subject,

@@ -47,9 +47,11 @@ def pages() -> Sequence[Page]:
             context={
                 "sections": tree,
                 "product": found,
+                "images": [image for image in found.images if visit.may_show(image.url)],
                 "chosen": chosen,
                 "groups": _groups(found, chosen),
                 "sizes": _last_choices(found, chosen),
+                "has_many_prices": len({variant.price for variant in found.variants if variant.price}) > 1,
                 "crumbs": crumbs(tree, found.category),
                 "delivery": await _delivery(visit, chosen),
                 "others": await _others(visit, found),

@@ -1,6 +1,7 @@
 """One order: what was bought, what happened to it, and what staff do: send it out, cancel it, give money back."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from hansa.kernel.errors import BusinessError, IdempotencyKeyReused
@@ -22,6 +23,7 @@ from hansa.web.admin.orders.telling import told
 from hansa.web.admin.shell import key_of, reason_of, shown
 from hansa.web.forms import Form
 from hansa.web.pages import Book, Page, Who
+from hansa.web.storefront.addresses import written
 from hansa.web.visit import Moved, Shown, Visit
 
 SEND, RESTOCK = "send.", "restock."
@@ -162,6 +164,7 @@ async def _show(
         left=left,
         refundable=Money(refundable, order.currency),
         minor=lambda amount: Money(amount, order.currency),
+        written=partial(written, visit),
         refundable_text=amount_text(refundable, order.currency),
         may=_may(order, left=left, refundable=refundable),
         history=[told(visit, order, entry) for entry in reversed(history)],

@@ -73,7 +73,7 @@ def ours(catalogues: dict[str, list[ProductDraft]]) -> Iterator[Rank]:
             index.values.plan = frozenset(tally.plan())
             index.put((_entry(place, draft) for place, draft in enumerate(drafts)), are_new=True)
             index.commit(as_of=NOW, is_complete=True)
-            finding[shop] = Finding(index, Spelling(index.searcher.terms_with_prefix("words", "")))
+            finding[shop] = Finding(index, Spelling(index.words()))
 
         def rank(query: Query) -> Sequence[int]:
             languages = (query.locale, query.locale, "en")

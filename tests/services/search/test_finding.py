@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hansa.kernel.page import CursorInvalid
+from hansa.services.products.contract import PriceDraft
 from hansa.services.search.contract import LONGEST_QUERY, Item
 from tests.services.search.catalogue import draft, variant
 from tests.services.search.conftest import IN_ENGLISH, World, slugs
@@ -192,7 +193,8 @@ async def test_pages_of_every_order_hold_each_product_once_whatever_ties_there_a
                 assert amounts == sorted(amounts, reverse=sort == "price_down")
                 assert all(item.price_from is None for item in found[len(amounts) :])
             if sort == "newest":
-                assert [int(item.id) for item in found] == sorted((int(item.id) for item in found), reverse=True)
+                newest = sorted(found, key=lambda item: (item.price_from is not None, int(item.id)), reverse=True)
+                assert found == newest
 
 
 async def test_an_edit_between_two_pages_by_price_neither_repeats_nor_skips_others(shop: World) -> None:
@@ -252,3 +254,16 @@ async def test_variants_without_a_price_do_not_hide_those_with_one(shop: World) 
     [item] = (await shop.find("pair")).items
     assert item.price_from is not None
     assert item.price_from.amount == 700
+
+
+async def test_what_has_no_price_in_the_currency_stands_below_what_has_one(shop: World) -> None:
+    in_euros = PriceDraft(amount=900, currency="EUR")
+    await shop.put(
+        draft("sock-plain", "Grey thing", description="Like a sock."),
+        draft("sock-foreign", "Sock", variants=(variant("SOCK-1", prices=(in_euros,)),)),
+    )
+
+    assert await shop.slugs("sock") == ["sock-plain", "sock-foreign"]
+    assert await shop.slugs("sock", currency="EUR") == ["sock-foreign", "sock-plain"]
+    assert (await shop.slugs(sort="newest", limit=100))[-1] == "sock-foreign"
+    assert (await shop.slugs(sort="newest", currency="EUR"))[0] == "sock-foreign"

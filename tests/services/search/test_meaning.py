@@ -27,6 +27,9 @@ class Lexicon:
     def stands(self, stem: str) -> bool:
         return stem in self.words
 
+    def is_said(self, stem: str) -> bool:
+        return stem in self.words
+
     def is_named(self, stem: str) -> bool:
         return stem in self.words
 

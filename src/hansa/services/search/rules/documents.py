@@ -13,7 +13,7 @@ from hansa.kernel.money import Money
 from hansa.services.products.contract import AttributeValue, ImageDraft, PriceDraft, ProductDraft
 from hansa.services.search.contract import Item, Picture
 from hansa.services.search.rules.kinds import TYPE_NAMES, kinds_of
-from hansa.services.search.rules.words import LONGEST_WORD, is_measure, plain_words, stem, surfaces
+from hansa.services.search.rules.words import LONGEST_WORD, han_grams, is_measure, plain_words, stem, surfaces
 
 T = TypeVar("T")
 
@@ -47,6 +47,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Brand, categories and options."""
     more: str
     """Attributes and descriptions, not stemmed yet."""
+    han: tuple[str, ...]
+    """The Chinese signs of names and categories, alone and in pairs."""
     words: tuple[str, ...]
     """The words of name, brand and categories as people write them, for corrections and suggestions."""
     kinds: frozenset[str]
@@ -123,6 +125,11 @@ def entry(
         about=" ".join(map(stem, (*placed, *_words(tuple(sorted({value for _, value in options})))))),
         more=plain_words(
             _APART.join([*_facts(draft.attributes), *(text.description for text in draft.texts.values())])
+        ),
+        han=han_grams(
+            _APART.join(
+                [*(text.name for text in draft.texts.values()), *(name for names in of_levels for name in names)]
+            )
         ),
         words=words,
         kinds=kinds,

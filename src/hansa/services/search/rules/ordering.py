@@ -9,6 +9,7 @@ import hashlib
 
 import msgspec
 
+from hansa.kernel.ids import LARGEST
 from hansa.services.search.contract import Sort
 
 PRICE_BITS = 40
@@ -42,6 +43,14 @@ def rising_key(amount: int | None, *, product_id: int) -> int:
 def falling_key(amount: int | None, *, product_id: int) -> int:
     """Where a product stands, from the end, when the dearest comes first; those without a price come last."""
     return (0 if amount is None else amount + 1) << ID_BITS | _bits(product_id)
+
+
+def newest_key(product_id: int, *, is_priced: bool) -> int:
+    """Where a product stands, from the end, when the newest comes first; those without a price come last.
+
+    The last bit of the id makes room for the price, so that the key is no longer than an id.
+    """
+    return product_id >> 1 | is_priced << (LARGEST.bit_length() - 1)
 
 
 def _bits(product_id: int) -> int:

@@ -49,6 +49,10 @@ class Lexicon(Protocol):
         """Whether any product has the stem in its name."""
         ...
 
+    def is_said(self, stem: str) -> bool:
+        """Whether any product has the stem anywhere, attributes and descriptions included."""
+        ...
+
     def is_head(self, kind: str) -> bool:
         """Whether the name of a category or product type ends so."""
         ...
@@ -117,7 +121,8 @@ def meaning(words: Sequence[Word], lexicon: Lexicon) -> Meaning:
         at += length
     kinds, heads, others = _kinds(found, purposes, lexicon)
     whole = code_of("".join(word.text for word in words))
-    return Meaning(units=tuple(found), kinds=kinds, heads=heads, others=others, code=whole if is_code(whole) else "")
+    may_be_code = is_code(whole) or (len(words) == 1 and len(words[0].parts) > 1)  # SUEDE-FLAT-CAP is a sku, too
+    return Meaning(units=tuple(found), kinds=kinds, heads=heads, others=others, code=whole if may_be_code else "")
 
 
 def _unit(words: Sequence[Word], lexicon: Lexicon) -> tuple[Unit, int]:
@@ -156,6 +161,8 @@ def _useful(readings: Sequence[Stems], lexicon: Lexicon) -> tuple[Stems, ...]:
         # What is only a category's name in another script finds nothing that its own name does not find.
         is_foreign = "".join(first).isascii() and not "".join(reading).isascii()
         stands = lexicon.is_named if is_foreign else lexicon.stands
+        if not "".join(first).isascii() and "".join(reading).isascii():
+            stands = lexicon.is_said  # materials and colours are attributes, often in English only
         if not is_found and all(stands(stem) for stem in reading):
             kept.append(reading)
     return (first, *kept)[:MOST_READINGS]

@@ -18,6 +18,8 @@ class Synonyms:
 
     def __init__(self, text: str) -> None:
         self._others: defaultdict[Stems, dict[Stems, None]] = defaultdict(dict)
+        self.words: dict[str, None] = {}
+        """The single words in it, as they are written."""
         for line in text.splitlines():
             self._add(line.partition("#")[0])
 
@@ -30,6 +32,8 @@ class Synonyms:
 
     def _add(self, line: str) -> None:
         left, arrow, right = line.partition("=>")
+        written = (part.strip().lower() for part in line.replace("=>", ",").split(","))
+        self.words |= dict.fromkeys(word for word in written if word.isalpha())
         asked = _expressions(left)
         meant = _expressions(right) if arrow else asked
         for expression in asked:

@@ -56,6 +56,7 @@ _TOKEN = re.compile(
 )
 _MEASURE = re.compile(rf"[0-9]+(?:\.[0-9]+)?(?:{_UNIT}|(?:x[0-9]+(?:\.[0-9]+)?)+)")
 _ANY_HAN = re.compile(f"[{_HAN}]")
+_HAN_RUN = re.compile(f"[{_HAN}]+")
 LONG_TEXT = (
     tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(r"[0-9]+(?:\.[0-9]+)?[a-z]*|[\p{L}\p{N}]+"))
     .filter(tantivy.Filter.remove_long(LONGEST_WORD))
@@ -95,6 +96,19 @@ def stem(word: str) -> str:
         return word
     found = _STEMMER.analyze(_IRREGULAR.get(word, word))
     return found[0] if found else word
+
+
+def has_han(text: str) -> bool:
+    """Whether there is Chinese in it."""
+    return _ANY_HAN.search(text) is not None
+
+
+def han_grams(text: str) -> tuple[str, ...]:
+    """The Chinese signs of a text, each by itself and with the next: they find what was cut into words otherwise."""
+    runs = _HAN_RUN.findall(_plain(text[:LONGEST_TEXT]))
+    return tuple(
+        dict.fromkeys(gram for run in runs for gram in (*run, *(run[at : at + 2] for at in range(len(run) - 1))))
+    )
 
 
 def plain_words(text: str) -> str:

@@ -11,6 +11,7 @@ import tantivy
 from hansa.services.search.rules.ordering import Choice
 from hansa.services.search.rules.queries import Meaning, Unit
 from hansa.services.search.rules.synonyms import Stems
+from hansa.services.search.rules.words import han_grams, has_han
 from hansa.services.search.service.index import ProductIndex
 
 NAME = 3.0
@@ -41,6 +42,10 @@ LONGEST_PHRASE = 4
 """Words; longer queries are hardly ever found word for word, and looking takes time."""
 AVAILABLE = 1.0
 """Of equals, what can be had comes first."""
+UNPRICED = 1000.0
+"""What cannot be bought in the currency stands below everything that can."""
+HAN = 0.5
+"""A Chinese word by its signs, where rjieba cut the product's name otherwise, against the word itself."""
 RELAXED_SHARE = 0.6
 """Part of the words that must be found when nothing has all of them."""
 
@@ -67,13 +72,23 @@ class Asking:
         # The shorter list is the quicker one to consult; it comes to the same order.
         self._stock = (1, AVAILABLE) if available * 2 < index.products else (0, -AVAILABLE)
 
-    def strict(self, meaning: Meaning) -> Asked:
-        """Every unit is found."""
-        return self._asked([self._unit(unit) for unit in meaning.units], meaning, least=len(meaning.units))
+    def strict(self, meaning: Meaning, *, by_sign: bool = False) -> Asked:
+        """Every unit is found; `by_sign`, Chinese ones by their signs wherever these stand."""
+        units = [self._unit(unit, by_sign=by_sign) for unit in meaning.units]
+        return self._asked(units, meaning, least=len(units))
 
-    def relaxed(self, meaning: Meaning) -> Asked:
+    def unpriced(self, currency: str) -> list[tuple[tantivy.Occur, tantivy.Query]]:
+        """What puts products without a price in the currency last; nothing where there are none."""
+        if currency not in self._index.currencies:
+            return []
+        place = self._index.currencies.index(currency)
+        if not self._index.searcher.doc_freq("unpriced", place):
+            return []
+        return [(_SHOULD, self._constant("unpriced", place, -UNPRICED))]
+
+    def relaxed(self, meaning: Meaning, *, by_sign: bool = False) -> Asked:
         """Most units are found; whatever has them all comes first, then the more, the better."""
-        units = [self._unit(unit) for unit in meaning.units]
+        units = [self._unit(unit, by_sign=by_sign) for unit in meaning.units]
         asked = self._asked(units, meaning, least=max(1, round(len(units) * RELAXED_SHARE)))
         full = tantivy.Query.boolean_query([(_MUST, unit) for unit in units])
         first = tantivy.Query.const_score_query(full, FULL)
@@ -131,7 +146,7 @@ class Asking:
         """Of equals, what can be had comes first."""
         return self._constant("available", *self._stock)
 
-    def _unit(self, unit: Unit) -> tantivy.Query:
+    def _unit(self, unit: Unit, *, by_sign: bool = False) -> tantivy.Query:
         readings = []
         for place, stems in enumerate(unit.readings):
             boost = 1.0 if place == 0 else SYNONYM
@@ -139,6 +154,9 @@ class Asking:
             readings.append(
                 words[0] if len(words) == 1 else tantivy.Query.boolean_query([(_MUST, word) for word in words])
             )
+        if by_sign and has_han(typed := "".join(unit.readings[0])):
+            signs = [sign for sign in han_grams(typed) if len(sign) == 1]
+            readings.append(self._grams(signs, NAME * HAN * HAN))
         if unit.code:
             readings.append(self._constant("code", unit.code, CODE))
         return readings[0] if len(readings) == 1 else tantivy.Query.disjunction_max_query(readings)
@@ -147,7 +165,15 @@ class Asking:
         fields = [self._term("name", stem, name), self._term("about", stem, about)]
         if more:
             fields.append(self._term("more", stem, more))
+        if has_han(stem):
+            grams = han_grams(stem)
+            fields.append(self._grams([gram for gram in grams if len(gram) == 2] or grams, name * HAN))
         return tantivy.Query.disjunction_max_query(fields, TIE)
+
+    def _grams(self, grams: Sequence[str], score: float) -> tantivy.Query:
+        """Whatever has all of some Chinese signs or pairs of them in name or category."""
+        terms = [(_MUST, self._constant("han", gram, 1.0)) for gram in grams]
+        return tantivy.Query.const_score_query(tantivy.Query.boolean_query(terms), score)
 
     def _likings(self, meaning: Meaning) -> list[tuple[tantivy.Occur, tantivy.Query]]:
         """What makes a product better without being needed."""

@@ -12,7 +12,8 @@ from hansa.services.search.contract import Facet, Sort
 from hansa.services.search.rules import queries
 from hansa.services.search.rules.ordering import Choice, fingerprint
 from hansa.services.search.rules.queries import Meaning, Word
-from hansa.services.search.rules.words import stem
+from hansa.services.search.rules.synonyms import synonyms
+from hansa.services.search.rules.words import han_grams, has_han, stem
 from hansa.services.search.service.asking import NOTHING, Asked, Asking
 from hansa.services.search.service.counting import Counting
 from hansa.services.search.service.index import ProductIndex
@@ -96,11 +97,11 @@ class Finding:
         matching = reading.asked.matching if reading.asked else None
         if sort == "relevance":
             page = reading.page if position[1] == 0 else None
-            wanted = self._asking.all_of(reading.asked.ranking if reading.asked else None, filters)
+            wanted = self._wanted(reading.asked, filters, currency=request.currency)
             ids, total, place = self._ranked(wanted, page, limit=request.limit, shown=position[1])
         else:
-            field = {"newest": "id", "price_up": "rising", "price_down": "falling"}[sort]
-            field = field if field == "id" else f"{field}_{request.currency}"
+            field = {"newest": "newest", "price_up": "rising", "price_down": "falling"}[sort]
+            field = f"{field}_{request.currency}" if request.currency in self._index.currencies else "id"
             ids, total, place = self._ordered(
                 matching, filters, field=field, limit=request.limit, position=position if request.cursor else None
             )
@@ -116,6 +117,11 @@ class Finding:
         )
 
     # Pages
+
+    def _wanted(self, asked: Asked | None, filters: Sequence[Any], *, currency: str) -> Any:
+        wanted = self._asking.all_of(asked.ranking if asked else None, filters)
+        last = self._asking.unpriced(currency)
+        return tantivy.Query.boolean_query([(tantivy.Occur.Must, wanted), *last]) if last else wanted
 
     def _ranked(
         self, wanted: Any, page: Any, *, limit: int, shown: int
@@ -170,35 +176,42 @@ class Finding:
         remembered = (typed, request.currency, msgspec.json.encode(request.choice))
         if (known := self._readings.get(remembered)) is not None:
             return known
-        reading = self._read(typed, filters, limit=request.limit)
+        reading = self._read(typed, filters, currency=request.currency, limit=request.limit)
         if len(self._readings) >= MOST_MEANINGS:
             self._readings.clear()
         self._readings[remembered] = msgspec.structs.replace(reading, page=None)
         return reading
 
-    def _read(self, typed: str, filters: Sequence[Any], *, limit: int) -> Reading:
+    def _read(self, typed: str, filters: Sequence[Any], *, currency: str, limit: int) -> Reading:
         words = queries.words_of(typed)
         if not words:
             return Reading(asked=NOTHING)
         meant = queries.meaning(words, self)
         strict = self._asking.strict(meant)
-        page = self._searcher.search(self._asking.all_of(strict.ranking, filters), limit=limit + 1, count=True)
+        wanted = self._wanted(strict, filters, currency=currency)
+        page = self._searcher.search(wanted, limit=limit + 1, count=True)
         found = _total(page)
+        if found and meant.code and self._is_code(meant.code):
+            return Reading(asked=strict, page=page)
+        if found < FEW and has_han(typed):
+            by_sign = self._asking.strict(meant, by_sign=True)
+            if self._count(by_sign.matching, filters):
+                return self._filled(meant, Reading(asked=by_sign), by_sign=True)
         if found >= ENOUGH:
             return Reading(asked=strict, page=page)
         if found >= FEW or (found and all(self.count(word.text) > RARE for word in words)):
             return self._filled(meant, Reading(asked=strict, page=page))
         doubted = [place for place, word in enumerate(words) if self.count(word.text) <= RARE]
-        better = self._completed(words, filters, above=found) or self._corrected(words, doubted, filters, above=found)
+        better = self._corrected(words, doubted, filters, above=found) or self._completed(words, filters, above=found)
         if better is not None:
             return better
         return self._filled(meant, Reading(asked=strict, page=page)) if found else self._loosened(words)
 
-    def _filled(self, meant: Meaning, reading: Reading) -> Reading:
+    def _filled(self, meant: Meaning, reading: Reading, *, by_sign: bool = False) -> Reading:
         """With what has most of the words, unless a thing was named by its number or by one word."""
         if len(meant.units) == 1 or any(unit.code and self._is_code(unit.code) for unit in meant.units):
             return reading
-        return Reading(asked=self._asking.relaxed(meant))
+        return Reading(asked=self._asking.relaxed(meant, by_sign=by_sign))
 
     def _completed(self, words: Sequence[Word], filters: Sequence[Any], *, above: int) -> Reading | None:
         """The query with its last word, where that is none, as the most common word that begins so."""
@@ -236,8 +249,9 @@ class Finding:
     def _mended(self, word: Word) -> list[Word] | None:
         """The nearest word, if it is far more common than this one; or the two words that were written as one."""
         text, count = word.text, self.count(word.text)
-        nearest = self._spelling.correct(text)
-        if nearest is not None and nearest != text and self.count(nearest) > count * FAR_MORE:
+        # A word with synonyms is a word, though perhaps nothing here is called so.
+        nearest = None if synonyms().knows((stem(text),)) else self._spelling.correct(text)
+        if nearest is not None and nearest != text and self._spelling.count(nearest) > count * FAR_MORE:
             return [Word((nearest,), word.is_purpose)]
         if not count and (parts := self._parted(text)) is not None:
             return [Word((part,), word.is_purpose) for part in parts]
@@ -279,10 +293,15 @@ class Finding:
         return kind in self._index.values.kinds
 
     def stands(self, stem: str) -> bool:
+        if has_han(stem) and all(self._searcher.doc_freq("han", gram) > 0 for gram in han_grams(stem)):
+            return True
         return any(self._searcher.doc_freq(field, stem) > 0 for field in ("name", "about"))
 
     def is_named(self, stem: str) -> bool:
         return int(self._searcher.doc_freq("name", stem)) > 0
+
+    def is_said(self, stem: str) -> bool:
+        return self._stands_somewhere(stem)
 
     def is_head(self, kind: str) -> bool:
         return kind in self._index.values.heads

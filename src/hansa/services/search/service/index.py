@@ -11,11 +11,12 @@ import tantivy
 
 from hansa.kernel.clock import from_micros, to_micros
 from hansa.services.search.rules.documents import Entry
-from hansa.services.search.rules.ordering import falling_key, rising_key
-from hansa.services.search.rules.words import LONG_TEXT
+from hansa.services.search.rules.ordering import falling_key, newest_key, rising_key
+from hansa.services.search.rules.synonyms import synonyms
+from hansa.services.search.rules.words import LONG_TEXT, stem
 from hansa.services.search.service.values import Values
 
-FORMAT = 1
+FORMAT = 2
 """To be raised when the schema or what entries say changes: an index of another format is built anew."""
 STATE_FILE = "state.json"
 VALUES_FILE = "values.json"
@@ -52,15 +53,16 @@ def schema_of(currencies: Sequence[str]) -> tantivy.Schema:
     builder.add_text_field("name", tokenizer_name=IN_WORDS)
     builder.add_text_field("about", tokenizer_name=IN_WORDS, index_option="freq")
     builder.add_text_field("more", tokenizer_name=LONG, index_option="freq")
-    for field in ("words", "kind", "head", "code"):
+    for field in ("han", "words", "kind", "head", "code"):
         builder.add_text_field(field, tokenizer_name=IN_WORDS, index_option="basic")
     builder.add_unsigned_field("path", indexed=True)
     builder.add_unsigned_field("category", fast=True)
     builder.add_unsigned_field("brand", indexed=True, fast=True)
     builder.add_unsigned_field("choice", indexed=True, fast=True)
     builder.add_unsigned_field("available", indexed=True)
+    builder.add_unsigned_field("unpriced", indexed=True)
     for currency in currencies:
-        for field in ("price", "rising", "falling"):
+        for field in ("price", "rising", "falling", "newest"):
             builder.add_unsigned_field(f"{field}_{currency}", fast=True)
     return builder.build()
 
@@ -105,6 +107,15 @@ class ProductIndex:
     @property
     def segments(self) -> int:
         return int(self.searcher.num_segments)
+
+    def words(self) -> list[tuple[str, int]]:
+        """The words of names, brands and categories, and those with synonyms that are said elsewhere; in how many
+        products they stand."""
+        named = dict(self.searcher.terms_with_prefix("words", ""))
+        for word in synonyms().words:
+            if word not in named and (count := self.searcher.doc_freq("more", stem(word))):
+                named[word] = count
+        return list(named.items())
 
     def is_sound(self) -> bool:
         """Whether the files can still be read."""
@@ -168,6 +179,7 @@ class ProductIndex:
             "name": entry.name,
             "about": entry.about,
             "more": entry.more,
+            "han": " ".join(entry.han),
             "words": " ".join(entry.words),
             "kind": " ".join(entry.kinds),
             "head": " ".join(entry.heads),
@@ -177,10 +189,14 @@ class ProductIndex:
             if text:
                 document.add_text(field, text)
         self._number(document, entry)
-        for currency in self.currencies:
+        for place, currency in enumerate(self.currencies):
             amount = entry.prices.get(currency)
             if amount is not None:
                 document.add_unsigned(f"price_{currency}", amount)
+            else:
+                document.add_unsigned("unpriced", place)
+            newest = newest_key(entry.product_id, is_priced=amount is not None)
+            document.add_unsigned(f"newest_{currency}", newest)
             document.add_unsigned(f"rising_{currency}", rising_key(amount, product_id=entry.product_id))
             document.add_unsigned(f"falling_{currency}", falling_key(amount, product_id=entry.product_id))
         return document

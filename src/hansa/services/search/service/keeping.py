@@ -218,7 +218,7 @@ class Keeping:
             and (now - self._changed_at > REST or now - self._learned_at > LEARN_AT_LEAST_EVERY)
         ):
             self._learned_at, self._learned_generation = now, index.generation
-            self.spelling = await self._in_thread(lambda: Spelling(index.searcher.terms_with_prefix("words", "")))
+            self.spelling = await self._in_thread(lambda: Spelling(index.words()))
 
     # Putting
 

@@ -1,14 +1,17 @@
 """What a word that no product has was probably meant to be: the nearest words that products do have."""
 
+import itertools
 from collections.abc import Sequence
 
 import tantivy
 
-from hansa.services.search.rules.words import LONGEST_WORD
+from hansa.services.search.rules.words import LONGEST_WORD, is_plural, stem
 
-SHORTEST = 4
+SHORTEST = 3
 """Letters of a word that may be misspelt; among shorter ones everything is near everything."""
-SHORTEST_WITH_TWO = 8
+SHORTEST_BEGINNING = 4
+"""Letters of the beginning of a word that may be misspelt."""
+SHORTEST_WITH_TWO = 6
 """Letters of a word that may hold two mistakes."""
 MOST_CANDIDATES = 32
 MOST_REMEMBERED = 8_192
@@ -24,10 +27,14 @@ class Spelling:
 
     def __init__(self, words: Sequence[tuple[str, int]]) -> None:
         """`words` come with the number of products that have them."""
-        known = sorted(
-            ((word, count) for word, count in words if _is_judged(word)), key=lambda known: (-known[1], known[0])
-        )[:MOST_WORDS]
+        counts = {word: count for word, count in words if _is_judged(word)}
+        for word, count in list(counts.items()):
+            # Things are named in the plural as often as not, and asked for in the singular.
+            if len(word) > SHORTEST and is_plural(word) and word[:-1] == stem(word):
+                counts[word[:-1]] = max(count, counts.get(word[:-1], 0))
+        known = sorted(counts.items(), key=lambda known: (-known[1], known[0]))[:MOST_WORDS]
         self._known = known
+        self._counts = dict(known)
         self._corrections: dict[str, str | None] = {}
         self._searcher: tantivy.Searcher | None = None
         builder = tantivy.SchemaBuilder()
@@ -58,9 +65,13 @@ class Spelling:
             self._corrections[word] = self._nearest(word)
         return self._corrections[word]
 
+    def count(self, word: str) -> int:
+        """In how many products the word, or its plural, stands."""
+        return self._counts.get(word, 0)
+
     def begins(self, start: str) -> str | None:
         """The most common word of which the beginning is nearly this."""
-        if not _is_judged(start) or len(start) < SHORTEST:
+        if not _is_judged(start) or len(start) < SHORTEST_BEGINNING:
             return None
         query = tantivy.Query.fuzzy_term_query(self._schema, "word", start, 1, prefix=True)
         alike = [word for word, _ in self._found(query) if word[0] == start[0]]
@@ -71,7 +82,16 @@ class Spelling:
             query = tantivy.Query.fuzzy_term_query(self._schema, "word", word, distance)
             if found := self._found(query):
                 # People seldom mistake the first letter; of equals, the common word was meant.
-                return min(found, key=lambda known: (known[0][0] != word[0], -known[1]))[0]
+                # A letter that was not doubled is the mistake that is made most.
+                return min(
+                    found,
+                    key=lambda known: (
+                        known[0][0] != word[0],
+                        _undoubled(known[0]) != _undoubled(word),
+                        -known[1],
+                        abs(len(known[0]) - len(word)),
+                    ),
+                )[0]
         return None
 
     def _found(self, query: tantivy.Query) -> list[tuple[str, int]]:
@@ -80,6 +100,10 @@ class Spelling:
         hits = self._searcher.search(query, limit=MOST_CANDIDATES, count=False).hits
         places = self._searcher.fast_field_values("place", [address for _, address in hits]) if hits else []
         return [self._known[int(place)] for place in sorted(place for place in places if place is not None)]
+
+
+def _undoubled(word: str) -> str:
+    return "".join(letter for letter, _ in itertools.groupby(word))
 
 
 def _is_judged(word: str) -> bool:

@@ -185,7 +185,7 @@ class Shopper:
             if name != "country":
                 label = WORDING.find(self.locale, f"address.of.{home['country']}.{name}") or self.say(f"address.{name}")
                 # An asterisk or "(optional)" may follow; a label that begins alike is another field.
-                await self.page.get_by_label(re.compile(rf"^{re.escape(label)}( \(.*\))?$")).fill(value)
+                await self.page.get_by_label(re.compile(rf"^{re.escape(label)}( ?[(（].*[)）])?$")).fill(value)
 
     async def go_to_review(self, home: Mapping[str, str], *, email: str = "") -> None:
         if email:

@@ -39,7 +39,7 @@ COUNTRIES = {country.country for country in rows("countries.csv", Country)}
 
 def open_shop(*, wire: Callable[..., Shipping] = wires.local, sold_to: tuple[str, ...] = ()) -> Shipping:
     parts = cast(Any, Parts)(
-        **dict.fromkeys(("database", "ids", "keyring", "passwords", "mailer", "public_url")),
+        **dict.fromkeys(("database", "ids", "keyring", "passwords", "mailer", "public_url", "shop_name")),
         clock=ManualClock(),
         channel=Channel(countries=sold_to),
     )

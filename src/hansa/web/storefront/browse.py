@@ -19,7 +19,6 @@ SORTS: tuple[Sort, ...] = ("relevance", "newest", "price_up", "price_down")
 ATTRIBUTE = "a."
 """What the names of fields that choose an attribute begin with."""
 LONGEST_VALUE = 200
-MOST_FILTERS_SHOWN = 10
 _AMOUNT = re.compile(r"^[0-9]{1,9}([.,][0-9]{1,3})?$(?!\n)")
 _RANGE = re.compile(r"^([0-9]{1,12})-([0-9]{0,12})$(?!\n)")
 
@@ -100,7 +99,6 @@ async def _list(visit: Visit, tree: Any, *, category: str | None, crumbs: Sequen
             "chips": list(_chips(visit, asked)),
             "sorts": SORTS if asked.q else SORTS[1:],
             "field_of": lambda facet: "brand" if facet.kind == "brand" else f"{ATTRIBUTE}{facet.name}",
-            "most_shown": MOST_FILTERS_SHOWN,
             "more": _address(visit, {"cursor": results.next_cursor}) if results.next_cursor else None,
             "first": _address(visit, {"cursor": None}) if asked.cursor else None,
             "cleared": visit.url(visit.path, q=asked.q),

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import tantivy
@@ -233,8 +232,3 @@ def _write(path: Path, content: bytes) -> None:
     beside = path.with_suffix(".new")
     beside.write_bytes(content)
     beside.replace(path)
-
-
-def query_of(schema: tantivy.Schema, field: str, value: Any) -> tantivy.Query:
-    """Whatever holds a term."""
-    return tantivy.Query.term_query(schema, field, value, index_option="freq")

@@ -7,13 +7,13 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import MetaData
 from starlette.types import ASGIApp
 
 from hansa import web
+from hansa.adapters import database_of, database_target, mailer_of, providers_of
 from hansa.imports.transfers import FolderTransfers
 from hansa.kernel.clock import Clock, SystemClock
 from hansa.kernel.contract import methods_of
@@ -21,7 +21,6 @@ from hansa.kernel.ids import Ids
 from hansa.platform.database.migrations import check_version, migrate
 from hansa.platform.database.platform_tables import OUTBOX_AGE
 from hansa.platform.database.port import Database
-from hansa.platform.database.sqlite import SqliteDatabase
 from hansa.platform.files.folder import FolderFiles
 from hansa.platform.files.port import Files
 from hansa.platform.files.serving import media_routes
@@ -29,22 +28,21 @@ from hansa.platform.http.app import Surroundings, create_app
 from hansa.platform.http.observing import observing
 from hansa.platform.jobs.periodic import Job, Jobs
 from hansa.platform.jobs.transfers import Transfers
-from hansa.platform.mail.folder import FolderMailer
 from hansa.platform.mail.port import Mailer
-from hansa.platform.mail.smtp import Security, SmtpMailer, SmtpSettings
 from hansa.platform.manifest import Manifest, Parts
 from hansa.platform.messaging.local import LocalBus, Mischief
+from hansa.platform.messaging.port import Bus
 from hansa.platform.outbox.backlog import LOOK_EVERY_S, Backlog
 from hansa.platform.outbox.dead_letter_office import DeadLetterOffice
 from hansa.platform.outbox.dead_letters import DeadLetters
 from hansa.platform.outbox.inbox import Inbox, forget
 from hansa.platform.outbox.relay import Relay
 from hansa.platform.providers.payments import PaymentProvider
-from hansa.platform.providers.sandbox import SandboxProvider
 from hansa.platform.rpc.local import local
 from hansa.platform.security import sealing
+from hansa.platform.security.key_file import master_key
 from hansa.platform.security.passwords import Passwords
-from hansa.platform.security.sealing import Keyring, derived_key, master_key
+from hansa.platform.security.sealing import Keyring
 from hansa.platform.telemetry.metrics import Gauges, RequestMetrics
 from hansa.services.carts.manifest import MANIFEST as CARTS
 from hansa.services.home.manifest import MANIFEST as HOME
@@ -61,7 +59,7 @@ from hansa.services.search.manifest import MANIFEST as SEARCH
 from hansa.services.shipping.manifest import MANIFEST as SHIPPING
 from hansa.services.users.contract import Users
 from hansa.services.users.manifest import MANIFEST as USERS
-from hansa.settings import Settings, SettingsInvalid
+from hansa.settings import Settings
 from hansa.web.pages import not_found
 from hansa.web.site import Site
 from hansa.web.wording import Wording
@@ -84,6 +82,7 @@ FORGET_EVERY_S = 3600.0
 MAINTENANCE_NOTE = "maintenance"
 """A file in the data folder: while it is there, the shop's pages say that it is closed for a moment."""
 Wire = Callable[[type, Any], Any]
+Databases = Callable[[Settings, str, Clock, Ids], Database]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,10 +168,11 @@ async def migrate_all(settings: Settings) -> None:
     """Bring every database up to this version. Raises NewerData before any of them is touched."""
     for stored in STORED:
         await check_version(
-            target=_target(settings, stored.name), name=stored.name, folder=stored.folder / "migrations"
+            target=database_target(settings, stored.name), name=stored.name, folder=stored.folder / "migrations"
         )
     for stored in STORED:
-        await migrate(target=_target(settings, stored.name), name=stored.name, folder=stored.folder / "migrations")
+        target = database_target(settings, stored.name)
+        await migrate(target=target, name=stored.name, folder=stored.folder / "migrations")
 
 
 async def compose(
@@ -180,34 +180,43 @@ async def compose(
     *,
     clock: Clock | None = None,
     chance: random.Random | None = None,
+    entropy: random.Random | None = None,
+    ids: Ids | None = None,
     wire: Wire = local,
+    database: Databases = database_of,
+    bus: Bus | None = None,
     mischief: Mischief | None = None,
+    mailer: Mailer | None = None,
     providers: Mapping[str, PaymentProvider] | None = None,
     passwords: Passwords | None = None,
+    has_pages: bool = True,
 ) -> Shop:
-    """Build the shop on its migrated databases. What is given replaces what the settings would choose."""
-    wording = Wording(Path(settings.shop_texts) if settings.shop_texts else None)
+    """Build the shop on its migrated databases. What is given replaces what the settings would choose.
+
+    `chance` spreads retries and jobs; `entropy` makes keys, salts and tokens, and is the operating system's unless a
+    simulator must be able to repeat a run.
+    """
     clock = clock or SystemClock()
     chance = chance or random.SystemRandom()
-    ids = Ids(clock=clock)
+    ids = ids or Ids(clock=clock, chance=entropy)
     master = master_key(settings.folder / "master.key")
-    databases = {stored.name: _database(settings, stored.name, clock, ids) for stored in STORED}
-    for database in databases.values():
-        await database.open()
+    databases = {stored.name: database(settings, stored.name, clock, ids) for stored in STORED}
+    for opened in databases.values():
+        await opened.open()
     shop = Shop(
         settings=settings,
         clock=clock,
         ids=ids,
         databases=databases,
         jobs=Jobs(clock=clock, chance=chance),
-        providers=_providers(settings, master, clock) if providers is None else providers,
+        providers=providers_of(settings, master, clock) if providers is None else providers,
         files=FolderFiles(folder=settings.folder / "media"),
         metrics=RequestMetrics(clock=clock, registry=(registry := CollectorRegistry())),
     )
-    keyring = Keyring(database=databases[KEYRING.name], master=master, clock=clock)
-    passwords = passwords or Passwords()
-    mailer = _mailer(settings, clock)
-    bus = LocalBus(clock=clock, chance=chance, mischief=mischief)
+    keyring = Keyring(database=databases[KEYRING.name], master=master, clock=clock, chance=entropy)
+    passwords = passwords or Passwords(chance=entropy)
+    mailer = mailer or mailer_of(settings, clock)
+    bus = bus or LocalBus(clock=clock, chance=chance, mischief=mischief)
     for manifest in MANIFESTS:
         parts = Parts(
             database=databases[manifest.name],
@@ -239,12 +248,12 @@ async def compose(
     shop.transfers = transfers
     shop.starting.append(transfers.start)
     _observe(shop, registry)
-    shop.app = _app(shop, wording)
+    shop.app = _app(shop, has_pages=has_pages)
     shop.closing += [passwords.close, bus.close, *(provider.close for provider in shop.providers.values())]
     return shop
 
 
-def _add(shop: Shop, manifest: Manifest, parts: Parts, wire: Wire, bus: LocalBus) -> None:
+def _add(shop: Shop, manifest: Manifest, parts: Parts, wire: Wire, bus: Bus) -> None:
     service = manifest.build(parts)
     shop.services[manifest.name] = service
     if manifest.contract is not None:
@@ -258,7 +267,7 @@ def _add(shop: Shop, manifest: Manifest, parts: Parts, wire: Wire, bus: LocalBus
     shop.jobs_of[manifest.name] = [*manifest.jobs(service), tidy]
 
 
-def _app(shop: Shop, wording: Wording) -> ASGIApp:
+def _app(shop: Shop, *, has_pages: bool) -> ASGIApp:
     routes = [
         route
         for manifest in MANIFESTS
@@ -285,13 +294,15 @@ def _app(shop: Shop, wording: Wording) -> ASGIApp:
         version=version("hansa"),
         trusted_proxies=shop.settings.trusted_proxies,
     )
-    site = _site(shop, wording)
+    if not has_pages:
+        return create_app(routes, around)
+    site = _site(shop)
     observed = observing(metrics=shop.metrics, ids=shop.ids)
     pages = [*media_routes(shop.files), *web.routes(site, observed)]
     return create_app(routes, replace(around, pages=pages, lost=partial(not_found, site)))
 
 
-def _site(shop: Shop, wording: Wording) -> Site:
+def _site(shop: Shop) -> Site:
     settings = shop.settings
     closed = settings.folder / MAINTENANCE_NOTE
     return Site(
@@ -305,7 +316,7 @@ def _site(shop: Shop, wording: Wording) -> Site:
         is_closed=closed.exists,
         picture_hosts=settings.picture_hosts,
         tools={"dead_letters": shop.dead_letters, "transfers": shop.transfers},
-        wording=wording,
+        wording=Wording(Path(settings.shop_texts) if settings.shop_texts else None),
     )
 
 
@@ -328,53 +339,3 @@ def _observe(shop: Shop, registry: CollectorRegistry) -> None:
         label="outcome",
     )
     shop.jobs_of["backlog"] = [Job(name="backlog.look", every_s=LOOK_EVERY_S, run=backlog.look)]
-
-
-def _target(settings: Settings, name: str) -> Path | str:
-    if settings.database == "sqlite:":
-        return settings.folder / "databases" / f"{name}.db"
-    if settings.database.startswith(("postgresql://", "postgres://")):
-        return settings.database
-    raise SettingsInvalid("database must be `sqlite:` or `postgresql://…`")
-
-
-def _database(settings: Settings, name: str, clock: Clock, ids: Ids) -> Database:
-    target = _target(settings, name)
-    if isinstance(target, Path):
-        return SqliteDatabase(name=name, path=target, clock=clock, ids=ids)
-    # Imported here because an embedded shop should not wait for a driver that it does not use.
-    from hansa.platform.database.postgres import PostgresDatabase
-
-    return PostgresDatabase(name=name, dsn=target, clock=clock, ids=ids)
-
-
-def _mailer(settings: Settings, clock: Clock) -> Mailer:
-    if settings.mail == "folder:":
-        return FolderMailer(folder=settings.folder / "mails", sender=settings.sender, clock=clock)
-    address = urlsplit(settings.mail)
-    security = {"smtp": Security.STARTTLS, "smtps": Security.TLS}.get(address.scheme)
-    if security is None or not address.hostname:
-        raise SettingsInvalid("mail must be `folder:`, `smtp://…` or `smtps://…`")
-    return SmtpMailer(
-        settings=SmtpSettings(
-            host=address.hostname,
-            port=address.port or (465 if security is Security.TLS else 587),
-            security=security,
-            username=address.username or "",
-            password=address.password or "",
-            sender=settings.sender,
-        ),
-        clock=clock,
-    )
-
-
-def _providers(settings: Settings, master: bytes, clock: Clock) -> dict[str, PaymentProvider]:
-    if not settings.sandbox_payments:
-        return {}
-    sandbox = SandboxProvider(
-        folder=settings.folder / "sandbox-provider",
-        webhook_url=f"http://{settings.host}:{settings.port}/api/v1/webhooks/payments/sandbox",
-        secret=derived_key(master=master, purpose="payments.sandbox.webhook"),
-        clock=clock,
-    )
-    return {sandbox.name: sandbox}

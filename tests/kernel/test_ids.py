@@ -1,7 +1,10 @@
 """Identifiers carry their time and their slot and never repeat; order numbers catch a mistyped character."""
 
+import base64
+import random
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,3 +82,24 @@ def test_secrets_have_eighty_bits_and_differ() -> None:
     secrets = {ids.secret() for _ in range(100)}
     assert len(secrets) == 100
     assert {len(secret) for secret in secrets} == {16}
+
+
+def test_tokens_have_256_bits_and_differ() -> None:
+    ids = Ids(clock=ManualClock())
+    tokens = {ids.token() for _ in range(100)}
+    assert len(tokens) == 100
+    assert {len(base64.urlsafe_b64decode(token + "=")) for token in tokens} == {32}
+
+
+@given(seed=st.integers())
+def test_the_same_chance_draws_the_same_secrets_and_tokens(seed: int) -> None:
+    one, other = (Ids(clock=ManualClock(), chance=random.Random(seed)) for _ in range(2))
+    assert [(one.secret(), one.token()) for _ in range(3)] == [(other.secret(), other.token()) for _ in range(3)]
+
+
+def test_unless_told_otherwise_the_operating_system_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = bytes(range(32))
+    monkeypatch.setattr(random, "_urandom", lambda size: drawn[:size])
+    ids = Ids(clock=ManualClock())
+    assert ids.token() == base64.urlsafe_b64encode(drawn).decode().rstrip("=")
+    assert ids.secret() == "000g40r40m30e209"

@@ -4,8 +4,9 @@ Layout, from the highest bit: 41 bits of milliseconds since 2024-01-01, 12 bits 
 Identifiers travel as decimal strings (JSON numbers lose precision past 2^53) and rest as 64-bit integers.
 """
 
+import base64
 import hashlib
-import secrets
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -27,10 +28,18 @@ _CROCKFORD_CHECK = _CROCKFORD + "*~$=U"
 
 
 class Ids:
-    """Makes identifiers. `sequences` is the block of the last ten bits that this process has leased."""
+    """Makes identifiers. `sequences` is the block of the last ten bits that this process has leased.
 
-    def __init__(self, *, clock: Clock, sequences: range = range(SEQUENCES)) -> None:
+    Without a `chance`, secrets and tokens are the operating system's: `SystemRandom` keeps no state that could be
+    seeded or guessed, its bytes are those of `os.urandom`, as with the module `secrets`. A seeded one is for
+    simulators.
+    """
+
+    def __init__(
+        self, *, clock: Clock, sequences: range = range(SEQUENCES), chance: random.Random | None = None
+    ) -> None:
         self._clock = clock
+        self._chance = chance or random.SystemRandom()
         self._sequences = sequences
         self._millisecond = 0
         self._used = 0
@@ -49,11 +58,11 @@ class Ids:
 
     def secret(self) -> str:
         """80 random bits in base32, lower case: what makes a guest's name unguessable."""
-        return _base32(int.from_bytes(secrets.token_bytes(10)), 16).lower()
+        return _base32(int.from_bytes(self._chance.randbytes(10)), 16).lower()
 
     def token(self) -> str:
-        """256 random bits, for sessions."""
-        return secrets.token_urlsafe(32)
+        """256 random bits in base64url, for sessions."""
+        return base64.urlsafe_b64encode(self._chance.randbytes(32)).decode().rstrip("=")
 
 
 def slot_of(identifier: str) -> int:

@@ -90,3 +90,25 @@ async def test_what_is_closed_breaks_off_and_runs_nothing_any_more() -> None:
     await soon.kick()
     await begun()
     assert (sweeping.runs, sweeping.at_once) == (1, 0)
+
+
+async def test_what_runs_is_broken_off_in_the_order_in_which_it_began() -> None:
+    ended: list[int] = []
+    begun_so_far = 0
+
+    async def act() -> None:
+        nonlocal begun_so_far
+        number = begun_so_far = begun_so_far + 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    soon = Soon(act, name="waiting", most=50)
+    for _ in range(50):
+        await soon.kick()
+    await begun()
+
+    await soon.close()
+
+    assert ended == list(range(1, 51))

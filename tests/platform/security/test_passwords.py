@@ -1,7 +1,9 @@
 """Passwords: what is hashed is recognised, nobody learns who has an account, and a crowd is turned away."""
 
 import asyncio
+import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
@@ -9,7 +11,7 @@ from argon2 import PasswordHasher, extract_parameters
 from hansa.kernel.errors import Fault
 from hansa.platform.security.passwords import Passwords, TooBusy
 
-CHEAP = {"memory_kib": 64, "passes": 1}
+CHEAP: dict[str, Any] = {"memory_kib": 64, "passes": 1}
 
 
 @pytest.fixture
@@ -28,6 +30,24 @@ async def test_a_password_is_recognised_and_another_is_not(passwords: Passwords)
 
 async def test_the_same_password_never_has_the_same_hash(passwords: Passwords):
     assert await passwords.hash(password="x") != await passwords.hash(password="x")
+
+
+async def test_the_same_chance_draws_the_same_salts_in_the_order_of_the_calls():
+    hashed = []
+    for seed in (7, 7, 8):
+        passwords = Passwords(**CHEAP, chance=random.Random(seed))
+        hashed.append(await asyncio.gather(*(passwords.hash(password=word) for word in "abc")))
+        assert await passwords.verify(password="c", hashed=hashed[-1][2])
+        passwords.close()
+    assert hashed[0] == hashed[1]
+    assert hashed[0] != hashed[2]
+
+
+async def test_unless_told_otherwise_the_operating_system_draws_the_salts(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(random, "_urandom", bytes)
+    passwords = Passwords(**CHEAP)
+    assert f"${'A' * 22}$" in await passwords.hash(password="x")
+    passwords.close()
 
 
 async def test_a_composed_letter_equals_the_same_letter_from_another_keyboard(passwords: Passwords):

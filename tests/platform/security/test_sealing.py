@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import random
 import stat
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 from hansa.kernel.ids import Ids, slot_of_value
 from hansa.platform.database.port import Database, RemoteCallInTransaction
-from hansa.platform.security import sealing
-from hansa.platform.security.sealing import Box, Keyring, MasterKeyInvalid, PersonErased, SealBroken, master_key
+from hansa.platform.security import key_file, sealing
+from hansa.platform.security.key_file import MasterKeyInvalid, master_key
+from hansa.platform.security.sealing import Box, Keyring, PersonErased, SealBroken
 from tests import databases
 from tests.clocks import ManualClock
 
@@ -109,6 +111,21 @@ def test_the_same_value_never_looks_the_same():
     assert box.seal(ADA, context=PLACE) != box.seal(ADA, context=PLACE)
 
 
+def test_the_same_chance_draws_the_same_nonces():
+    sealed = []
+    for seed in (7, 7, 8):
+        box = Box(person="7", data_key=MASTER, chance=random.Random(seed))
+        sealed.append([box.seal(ADA, context=PLACE) for _ in range(2)])
+    assert sealed[0] == sealed[1]
+    assert sealed[0] != sealed[2]
+
+
+def test_unless_told_otherwise_the_operating_system_draws_the_nonces(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(random, "_urandom", bytes)
+    sealed = base64.urlsafe_b64decode(box_of("7").seal("", context=PLACE) + "==")
+    assert sealed[1 : 1 + sealing.NONCE_BYTES] == bytes(sealing.NONCE_BYTES)
+
+
 # The keyring, on both engines.
 
 
@@ -139,6 +156,32 @@ def keyring_of(database: Database, clock: ManualClock, **settings: Any) -> Keyri
 async def test_a_person_keeps_the_same_key_across_processes(database: Database, clock: ManualClock):
     sealed = (await keyring_of(database, clock).box(person="cart:7")).seal(ADA, context=PLACE)
     box = await keyring_of(database, clock).box(person="cart:7")
+    assert box.open(sealed, Contact, context=PLACE) == ADA
+
+
+async def test_the_same_chance_makes_the_same_keys(database: Database, clock: ManualClock, tmp_path: Path):
+    async with databases.opened(
+        engine="sqlite",
+        name="others",
+        metadata=sealing.METADATA,
+        folder=tmp_path,
+        dsn=None,
+        clock=clock,
+        ids=Ids(clock=clock),
+    ) as another:
+        sealed = [
+            (await keyring_of(where, clock, chance=random.Random(7)).box(person="cart:7")).seal(ADA, context=PLACE)
+            for where in (database, another)
+        ]
+    assert sealed[0] == sealed[1]
+
+
+async def test_unless_told_otherwise_the_operating_system_draws_the_keys(
+    database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(random, "_urandom", bytes)
+    sealed = (await keyring_of(database, clock).box(person="cart:7")).seal(ADA, context=PLACE)
+    box = Box(person="cart:7", data_key=bytes(key_file.KEY_BYTES))
     assert box.open(sealed, Contact, context=PLACE) == ADA
 
 
@@ -305,7 +348,7 @@ def test_the_first_call_makes_the_key_and_the_second_reads_it(tmp_path: Path):
 def test_two_processes_that_start_together_agree_on_one_key(tmp_path: Path):
     path = tmp_path / "master.key"
     mine = master_key(path)
-    sealing._create_key(path)
+    key_file._create_key(path)
     assert master_key(path) == mine
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -74,8 +75,8 @@ def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
     about = Description(
         version=around.version, currencies=around.channel.currencies, session_errors=around.session_errors
     )
-    document = msgspec.json.encode(openapi(routes, about))
-    docs = docs_page(routes, about)
+    document = cache(lambda: msgspec.json.encode(openapi(routes, about)))
+    docs = cache(lambda: docs_page(routes, about))
     endpoints = [StarletteRoute(route.path, _endpoint(route, around), methods=[route.verb]) for route in routes]
 
     async def metrics(request: Request) -> Response:
@@ -91,10 +92,10 @@ def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
         )
 
     async def described(request: Request) -> Response:
-        return Response(document, media_type="application/json", headers=_PUBLIC)
+        return Response(document(), media_type="application/json", headers=_PUBLIC)
 
     async def readable(request: Request) -> Response:
-        return Response(docs, media_type="text/html; charset=utf-8", headers=_PUBLIC)
+        return Response(docs(), media_type="text/html; charset=utf-8", headers=_PUBLIC)
 
     own = [
         StarletteRoute("/healthz", healthy),

@@ -1,1 +1,1 @@
-"""Periodic and resumable work. `periodic`: again and again; `soon`: at once, without anybody waiting."""
+"""Periodic and resumable work: `periodic` again and again, `soon` at once with nobody waiting, `worker` in a thread."""

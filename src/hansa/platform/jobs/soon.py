@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from typing import Any
 
 import structlog
 
@@ -20,7 +21,8 @@ class Soon:
         self._act = act
         self._name = name
         self._most = most
-        self._running: set[asyncio.Task[None]] = set()
+        # A dictionary for its order: that of a set of tasks is the order of their addresses.
+        self._running: dict[asyncio.Task[Any], None] = {}
         self._is_owed = False
         self._is_closed = False
 
@@ -33,7 +35,7 @@ class Soon:
             return
         # A context of its own: nobody's deadline or correlation applies to it.
         task = asyncio.get_running_loop().create_task(self._run(), name=self._name, context=Context())
-        self._running.add(task)
+        self._running[task] = None
 
     async def quiet(self) -> None:
         """Wait until nothing runs and nothing is owed: for tests and orderly stops."""
@@ -56,7 +58,8 @@ class Soon:
                 if not self._is_owed:
                     return
         finally:
-            self._running.discard(asyncio.current_task())
+            if (task := asyncio.current_task()) is not None:
+                self._running.pop(task, None)
 
     async def _attempt(self) -> None:
         try:

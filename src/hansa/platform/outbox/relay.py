@@ -33,7 +33,8 @@ class Relay:
         self._bus = bus
         self._clock = clock
         self._under_way: set[int] = set()
-        self._sending: set[asyncio.Task[None]] = set()
+        # A dictionary for its order: that of a set of tasks is the order of their addresses.
+        self._sending: dict[asyncio.Task[None], None] = {}
         self._failed = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -80,8 +81,8 @@ class Relay:
         if fresh:
             self._under_way.update(row["event_id"] for row in fresh)
             task = asyncio.create_task(self._send(fresh))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            self._sending[task] = None
+            task.add_done_callback(self._sending.pop)
         return len(fresh)
 
     async def drain(self) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-import secrets
+import random
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,11 @@ class TooBusy(BusinessError, code="security.busy", kind=Kind.TOO_MANY):
 
 
 class Passwords:
-    """Hashes and verifies passwords outside the loop; each costs tens of milliseconds and 19 MiB on purpose."""
+    """Hashes and verifies passwords outside the loop; each costs tens of milliseconds and 19 MiB on purpose.
+
+    Without a `chance`, salts are the operating system's: `SystemRandom` keeps no state that could be seeded or guessed,
+    its bytes are those of `os.urandom`, as with the module `secrets`. A seeded one is for simulators.
+    """
 
     def __init__(
         self,
@@ -38,7 +42,9 @@ class Passwords:
         memory_kib: int = MEMORY_KIB,
         passes: int = PASSES,
         lanes: int = LANES,
+        chance: random.Random | None = None,
     ) -> None:
+        self._chance = chance or random.SystemRandom()
         self._hasher = PasswordHasher(
             time_cost=passes,
             memory_cost=memory_kib,
@@ -47,7 +53,7 @@ class Passwords:
             salt_len=SALT_BYTES,
             type=Type.ID,
         )
-        self._nobody = _unmatchable(memory_kib=memory_kib, passes=passes, lanes=lanes)
+        self._nobody = _unmatchable(memory_kib=memory_kib, passes=passes, lanes=lanes, chance=self._chance)
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="passwords")
         self._free = asyncio.Semaphore(threads)
         self._waiting = 0
@@ -55,7 +61,9 @@ class Passwords:
 
     async def hash(self, *, password: str) -> str:
         """The hash to keep. Raises TooBusy."""
-        return await self._in_thread(lambda: self._hasher.hash(_prepared(password)))
+        # Drawn here and not in the thread: with a seeded chance the same calls have the same salts.
+        salt = self._chance.randbytes(SALT_BYTES)
+        return await self._in_thread(lambda: self._hasher.hash(_prepared(password), salt=salt))
 
     async def verify(self, *, password: str, hashed: str | None) -> bool:
         """Whether the password is the one that was hashed. Raises TooBusy.
@@ -108,9 +116,9 @@ def _prepared(password: str) -> bytes:
     return unicodedata.normalize("NFKC", password).encode(errors="surrogatepass")
 
 
-def _unmatchable(*, memory_kib: int, passes: int, lanes: int) -> str:
+def _unmatchable(*, memory_kib: int, passes: int, lanes: int, chance: random.Random) -> str:
     """A well-formed hash that no password has: random bytes, so that nothing need be computed at the start."""
-    salt, digest = (_base64(secrets.token_bytes(size)) for size in (SALT_BYTES, HASH_BYTES))
+    salt, digest = (_base64(chance.randbytes(size)) for size in (SALT_BYTES, HASH_BYTES))
     hashed = f"$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${digest}"
     extract_parameters(hashed)
     return hashed

@@ -15,14 +15,10 @@ import asyncio
 import base64
 import binascii
 import hmac
-import os
-import secrets
-import stat
+import random
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import suppress
 from contextvars import Context
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,23 +36,21 @@ from hansa.platform.database.platform_tables import service_metadata
 from hansa.platform.database.port import Database, forbid_open_transaction
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import MOMENT, SLOT, TEXT, field, key, optional, slot
+from hansa.platform.security.key_file import KEY_BYTES
+from hansa.platform.security.key_file import MasterKeyInvalid as MasterKeyInvalid
+from hansa.platform.security.key_file import master_key as master_key
 
 T = TypeVar("T")
 
 CACHED_FOR_S = 60.0
 LARGEST_BATCH = 512
 """Keys looked up or made by one statement, and in one commit."""
-KEY_BYTES = 32
-LARGEST_KEY_FILE_BYTES = 1024
 NONCE_BYTES = 12
 KEY_ID_BYTES = 4
 SEALED_VERSION = b"\x01"
 WRAPPED_VERSION = b"\x01"
 ERASED = ""
 """What stands in place of a wrapped key that was destroyed."""
-
-# A group may read it, since Kubernetes gives secrets to a pod through its group; nobody else, and no group may write.
-_TOO_OPEN = stat.S_IWGRP | stat.S_IRWXO
 
 METADATA = service_metadata()
 
@@ -112,20 +106,17 @@ class SealBroken(Fault):
     """A sealed value, or a wrapped key, is not what was written: damaged, moved to another place, or forged."""
 
 
-class MasterKeyInvalid(Exception):
-    """The file of the master key is not one that may be used; the message says what to do."""
-
-
 class Box:
     """Seals and opens values of one person. `context` names the place a value belongs to: "orders.contact"."""
 
-    def __init__(self, *, person: str, data_key: bytes) -> None:
+    def __init__(self, *, person: str, data_key: bytes, chance: random.Random | None = None) -> None:
         self._person = person
+        self._chance = chance or random.SystemRandom()
         self._cipher = AESGCM(data_key)
 
     def seal(self, value: Any, *, context: str) -> str:
         """The value as text that only this person's key opens, and only in the same context."""
-        nonce = secrets.token_bytes(NONCE_BYTES)
+        nonce = self._chance.randbytes(NONCE_BYTES)
         plain = msgspec.msgpack.encode(value)
         sealed = self._cipher.encrypt(nonce, plain, _bound_to(SEALED_VERSION, self._person, context))
         return _to_text(SEALED_VERSION + nonce + sealed)
@@ -151,11 +142,24 @@ class Keyring:
 
     A person is a member's id, or for guests what they own: "cart:<id>", or an order's id. Call `box` before opening a
     transaction; inside of one it raises. Callers who come at the same time share one look-up and one commit.
+
+    Without a `chance`, keys and nonces are the operating system's: `SystemRandom` keeps no state that could be seeded
+    or guessed, its bytes are those of `os.urandom`, as with the module `secrets`. A seeded one is for simulators: a
+    nonce that comes twice under one key gives away what it sealed.
     """
 
-    def __init__(self, *, database: Database, master: bytes, clock: Clock, cache_size: int = 10_000) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        master: bytes,
+        clock: Clock,
+        cache_size: int = 10_000,
+        chance: random.Random | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._chance = chance or random.SystemRandom()
         self._wrapping = AESGCM(derived_key(master=master, purpose="person keys"))
         self._lookup = derived_key(master=master, purpose="look-up hashes")
         self._secrets = derived_key(master=master, purpose="services' secrets")
@@ -274,8 +278,9 @@ class Keyring:
 
     def _wrapped(self, person: str) -> str:
         """A new key, wrapped: version, id of the master key, nonce, and the key under AES-256-GCM."""
-        head, nonce = WRAPPED_VERSION + self._key_id, secrets.token_bytes(NONCE_BYTES)
-        sealed = self._wrapping.encrypt(nonce, secrets.token_bytes(KEY_BYTES), _bound_to(head, person, "person key"))
+        head, nonce = WRAPPED_VERSION + self._key_id, self._chance.randbytes(NONCE_BYTES)
+        data_key = self._chance.randbytes(KEY_BYTES)
+        sealed = self._wrapping.encrypt(nonce, data_key, _bound_to(head, person, "person key"))
         return _to_text(head + nonce + sealed)
 
     def _unwrapped(self, person: str, wrapped: str) -> Box | None:
@@ -288,7 +293,7 @@ class Keyring:
             data_key = self._wrapping.decrypt(nonce, rest, _bound_to(version + key_id, person, "person key"))
         except InvalidTag as error:
             raise SealBroken("a person's wrapped key does not open") from error
-        return Box(person=person, data_key=data_key)
+        return Box(person=person, data_key=data_key, chance=self._chance)
 
 
 _UNKNOWN = Box(person="", data_key=bytes(KEY_BYTES))
@@ -339,58 +344,3 @@ def _parts(text: str, *sizes: int) -> list[bytes]:
         parts.append(data[position : position + size])
         position += size
     return [*parts, data[position:]]
-
-
-def master_key(path: Path) -> bytes:
-    """The key in the file, which is made by the first call. Raises MasterKeyInvalid if it is malformed or too open."""
-    with suppress(FileNotFoundError):
-        return _read_key(path)
-    _create_key(path)
-    return _read_key(path)
-
-
-def _read_key(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & _TOO_OPEN:
-            raise MasterKeyInvalid(f"{path} is open to others (mode {mode:04o}): run chmod 600 on it")
-        content = file.read(LARGEST_KEY_FILE_BYTES)
-    if (key := _decoded_key(content.strip())) is None:
-        raise MasterKeyInvalid(f"{path} does not hold {KEY_BYTES} bytes in hexadecimal or base64")
-    return key
-
-
-def _decoded_key(text: bytes) -> bytes | None:
-    with suppress(binascii.Error, ValueError):
-        if len(text) == 2 * KEY_BYTES:
-            return binascii.unhexlify(text)
-        key = base64.b64decode(text.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(text) % 4), validate=True)
-        if len(key) == KEY_BYTES:
-            return key
-    return None
-
-
-def _create_key(path: Path) -> None:
-    """Make the file whole or not at all; if somebody else was faster, theirs is the key."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(secrets.token_hex(KEY_BYTES).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(draft, path)  # unlike a rename, never replaces
-    finally:
-        draft.unlink()
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -65,7 +65,7 @@ async def reserve(tx: Transaction, requests: Sequence[Request], *, at: datetime)
 
 async def sell(tx: Transaction, order_ids: Iterable[Id], *, at: datetime) -> dict[Id, ReservationGone | None]:
     """Sell what is held for each order, or is there afresh if that has expired; say which orders get nothing."""
-    wanted = set(order_ids)
+    wanted = list(dict.fromkeys(order_ids))
     found = _kept(await store.lock_reservations(tx, sorted(map(_key, wanted))))
     expired = [
         Request(order_id=kept.order_id, demand=kept.demand, expires_at=kept.expires_at)

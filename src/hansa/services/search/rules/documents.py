@@ -141,7 +141,7 @@ def entry(
         attributes=choices(draft.attributes),
         prices={
             currency: span.lowest
-            for currency in {price.currency for variant in draft.variants for price in variant.prices}
+            for currency in dict.fromkeys(price.currency for variant in draft.variants for price in variant.prices)
             if (span := price_span(draft, currency=currency, price_list=price_list, now=now)) is not None
         },
         is_available=any(variant.sku in available for variant in draft.variants),

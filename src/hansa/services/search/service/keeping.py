@@ -7,17 +7,15 @@ built in a folder of its own and takes over by one rename.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 import msgspec
 import structlog
 
 from hansa.kernel.clock import EPOCH, Clock, to_micros
 from hansa.platform.database.port import Database
+from hansa.platform.jobs.worker import Worker
 from hansa.platform.memory import give_back
 from hansa.services.products.contract import ProductDraft
 from hansa.services.search import store
@@ -54,7 +52,6 @@ CURRENT_FILE = "current"
 
 log = structlog.get_logger()
 _DRAFTS = msgspec.json.Decoder(ProductDraft)
-T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
 
@@ -80,7 +77,7 @@ class Keeping:
         self._on_change = on_change
         self._lock = asyncio.Lock()
         # One thread: what was cut short while it wrote is finished before anything else is written, or closed.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="search-index")
+        self._worker = Worker(name="search-index")
         self._applied: dict[tuple[str, int], int] = {}
         """Of the time that is looked at again: what was put already, by source and product."""
         self._changed_at = EPOCH
@@ -95,7 +92,7 @@ class Keeping:
         if self.index is None:
             async with self._lock:
                 if self.index is None:
-                    await self._take(await self._in_thread(self._open))
+                    await self._take(await self._worker.run(self._open))
         assert self.index is not None
         return self.index
 
@@ -116,24 +113,24 @@ class Keeping:
         async with self._lock:
             old = self.index
             folder = self._folder / f"index-{self._next_number()}"
-            await self._in_thread(indexes.remove, folder)
-            fresh = await self._in_thread(self._made, folder)
+            await self._worker.run(indexes.remove, folder)
+            fresh = await self._worker.run(self._made, folder)
             try:
                 applied = dict(self._applied)  # what was heard until now is read from the tables
                 await self._fill(fresh, progress, is_seen=False)
-                await self._in_thread(fresh.settle)
+                await self._worker.run(fresh.settle)
                 await self._catch_up(fresh, applied)
             except BaseException:
-                await self._in_thread(fresh.close)
-                await self._in_thread(indexes.remove, folder)
+                await self._worker.run(fresh.close)
+                await self._worker.run(indexes.remove, folder)
                 raise
             self._point_to(folder)
             self._applied = applied
             await self._take(fresh)
         if old is not None:
-            await self._in_thread(old.close)
-            await self._in_thread(indexes.remove, old.folder)
-        await self._in_thread(give_back)
+            await self._worker.run(old.close)
+            await self._worker.run(indexes.remove, old.folder)
+        await self._worker.run(give_back)
 
     async def restore(self) -> None:
         """Begin anew after the files were found to be broken."""
@@ -143,8 +140,8 @@ class Keeping:
                 return
             log.error("the search index cannot be read; it is built anew", folder=str(broken.folder))
             folder = self._folder / f"index-{self._next_number()}"
-            await self._take(await self._in_thread(self._begun, folder))
-        await self._in_thread(indexes.remove, broken.folder)
+            await self._take(await self._worker.run(self._begun, folder))
+        await self._worker.run(indexes.remove, broken.folder)
 
     def wants_compaction(self) -> bool:
         index = self.index
@@ -159,12 +156,9 @@ class Keeping:
     async def close(self) -> None:
         async with self._lock:
             if self.index is not None:
-                await self._in_thread(self.index.close)
+                await self._worker.run(self.index.close)
                 self.index = None
-            self._thread.shutdown(wait=False)
-
-    async def _in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(act, *arguments))
+            self._worker.close()
 
     # Opening
 
@@ -218,7 +212,7 @@ class Keeping:
             and (now - self._changed_at > REST or now - self._learned_at > LEARN_AT_LEAST_EVERY)
         ):
             self._learned_at, self._learned_generation = now, index.generation
-            self.spelling = await self._in_thread(lambda: Spelling(index.words()))
+            self.spelling = await self._worker.run(lambda: Spelling(index.words()))
 
     # Putting
 
@@ -249,7 +243,7 @@ class Keeping:
             after = page[-1]
             async with self._database.read() as reader:
                 kept = await store.of_ids(reader, product_ids=page)
-            await self._in_thread(_tally, tally, list(kept.values()))
+            await self._worker.run(_tally, tally, list(kept.values()))
         return frozenset(tally.plan())
 
     async def _catch_up(self, index: ProductIndex, applied: dict[tuple[str, int], int]) -> int:
@@ -284,7 +278,7 @@ class Keeping:
         async with self._database.read() as reader:
             kept = await store.of_ids(reader, product_ids=product_ids)
         now = self._clock.now()
-        await self._in_thread(self._put_kept, index, list(kept.values()), now, are_new)
+        await self._worker.run(self._put_kept, index, list(kept.values()), now, are_new)
 
     def _put_kept(self, index: ProductIndex, kept: Sequence[Kept], now: datetime, are_new: bool) -> None:
         gone = [int(each.document.product_id) for each in kept if not each.document.is_active]
@@ -304,7 +298,7 @@ class Keeping:
         )
 
     async def _commit(self, index: ProductIndex, *, as_of: datetime, is_complete: bool) -> None:
-        await self._in_thread(lambda: index.commit(as_of=as_of, is_complete=is_complete))
+        await self._worker.run(lambda: index.commit(as_of=as_of, is_complete=is_complete))
 
 
 def _tally(tally: facets.Tally, kept: Sequence[Kept]) -> None:

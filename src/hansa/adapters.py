@@ -1,0 +1,67 @@
+"""From settings to adapters: which database, which mail, which payment providers a shop speaks to."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hansa.kernel.clock import Clock
+from hansa.kernel.ids import Ids
+from hansa.platform.database.port import Database
+from hansa.platform.database.sqlite import SqliteDatabase
+from hansa.platform.mail.folder import FolderMailer
+from hansa.platform.mail.port import Mailer
+from hansa.platform.mail.smtp import Security, SmtpMailer, SmtpSettings
+from hansa.platform.providers.payments import PaymentProvider
+from hansa.platform.providers.sandbox import SandboxProvider
+from hansa.platform.security.sealing import derived_key
+from hansa.settings import Settings, SettingsInvalid
+
+
+def database_target(settings: Settings, name: str) -> Path | str:
+    """A file for SQLite, an address for PostgreSQL. Raises SettingsInvalid."""
+    if settings.database == "sqlite:":
+        return settings.folder / "databases" / f"{name}.db"
+    if settings.database.startswith(("postgresql://", "postgres://")):
+        return settings.database
+    raise SettingsInvalid("database must be `sqlite:` or `postgresql://…`")
+
+
+def database_of(settings: Settings, name: str, clock: Clock, ids: Ids) -> Database:
+    target = database_target(settings, name)
+    if isinstance(target, Path):
+        return SqliteDatabase(name=name, path=target, clock=clock, ids=ids)
+    # Imported here because an embedded shop should not wait for a driver that it does not use.
+    from hansa.platform.database.postgres import PostgresDatabase
+
+    return PostgresDatabase(name=name, dsn=target, clock=clock, ids=ids)
+
+
+def mailer_of(settings: Settings, clock: Clock) -> Mailer:
+    if settings.mail == "folder:":
+        return FolderMailer(folder=settings.folder / "mails", sender=settings.sender, clock=clock)
+    address = urlsplit(settings.mail)
+    security = {"smtp": Security.STARTTLS, "smtps": Security.TLS}.get(address.scheme)
+    if security is None or not address.hostname:
+        raise SettingsInvalid("mail must be `folder:`, `smtp://…` or `smtps://…`")
+    return SmtpMailer(
+        settings=SmtpSettings(
+            host=address.hostname,
+            port=address.port or (465 if security is Security.TLS else 587),
+            security=security,
+            username=address.username or "",
+            password=address.password or "",
+            sender=settings.sender,
+        ),
+        clock=clock,
+    )
+
+
+def providers_of(settings: Settings, master: bytes, clock: Clock) -> dict[str, PaymentProvider]:
+    if not settings.sandbox_payments:
+        return {}
+    sandbox = SandboxProvider(
+        folder=settings.folder / "sandbox-provider",
+        webhook_url=f"http://{settings.host}:{settings.port}/api/v1/webhooks/payments/sandbox",
+        secret=derived_key(master=master, purpose="payments.sandbox.webhook"),
+        clock=clock,
+    )
+    return {sandbox.name: sandbox}

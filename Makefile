@@ -10,6 +10,7 @@ MAKEFLAGS += --no-print-directory
 PORT ?= 8000
 DATA ?= ./data
 ARGS ?=
+SEEDS ?= 1000
 
 # The first Python that is new enough; PYTHON=… chooses another one.
 PYTHON = $(shell for name in python3 python3.11 python3.12 python3.13; do \
@@ -30,6 +31,15 @@ demo: .venv/.runtime ## run the shop [PORT=8000] [DATA=./data]
 test: .venv/.dev ## run all tests [ARGS='tests/kernel -k money']; HANSA_NO_SKIPS=1 makes a skip a failure
 	@tests/install-servers
 	@.venv/bin/pytest $(ARGS)
+
+.PHONY: simulate
+simulate: .venv/.dev ## the whole shop, simulated [SEEDS=1000 or FROM-TO] [ARGS='--seed 13 --shrink']
+	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --all-states $(ARGS)
+
+.PHONY: chaos
+chaos: .venv/.dev ## the real shop under fire for ten minutes [ARGS='--seconds 60 --seed 7 --database postgres']
+	@tests/install-servers
+	@.venv/bin/python -m tests.chaos $(ARGS)
 
 .PHONY: relevance
 relevance: .venv/.dev ## how good searches are (NDCG@10), beside plain BM25 [ARGS=-v]

@@ -1,5 +1,6 @@
 """Nothing that was acknowledged leaves a cart, in whatever order two who write to it meet."""
 
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from hansa.services.carts.store import KeptCart, find, find_of_member
 from tests.isolation.ground import Ground
 from tests.isolation.stepping import Explored, Scene, explore
 from tests.services.carts.neighbours import ProductsStandIn, ShippingStandIn, offer
+
+KEYS = itertools.count()
+"""What is put is put under a key of its own."""
 
 
 class Shop:
@@ -52,7 +56,8 @@ class Shop:
         return carts.create(key=key, member=member, currency="USD", locale="en")
 
     def put(self, carts: CartsService, cart: Cart, member: str | None, sku: str, quantity: int) -> Awaitable[Cart]:
-        return carts.put_line(key="k", cart=cart.id, member=member, sku=sku, quantity=quantity, locale="en")
+        key = f"put {next(KEYS)}"
+        return carts.put_line(key=key, cart=cart.id, member=member, sku=sku, quantity=quantity, locale="en")
 
     def claim(self, carts: CartsService, cart: Cart, member: str) -> Awaitable[Cart]:
         return carts.claim(key="k", cart=cart.id, member=member, locale="en")

@@ -1,11 +1,13 @@
 """Filling, merging, ordering and pricing carts, by guests and by members, one at a time and many at once."""
 
 import asyncio
+import itertools
 
 import pytest
 from sqlalchemy import select
 
 from hansa.kernel.address import Destination
+from hansa.kernel.errors import IdempotencyKeyReused
 from hansa.kernel.ids import slot_of, split_name
 from hansa.kernel.money import Money
 from hansa.platform.database.statement import Statement
@@ -33,6 +35,9 @@ ALL_MEMBER_CARTS = Statement(select(MEMBER_CARTS))
 ADA, GRACE = str(1 << 22 | 7 << 10), str(1 << 22 | 9 << 10)
 
 
+KEYS = itertools.count()
+
+
 async def guests_cart(world: World, *, key: str = "c1", currency: str = "USD") -> Cart:
     return await world.carts.create(key=key, member=None, currency=currency, locale="en")
 
@@ -41,7 +46,9 @@ async def members_cart(world: World, member: str = ADA, *, key: str = "m1", curr
     return await world.carts.create(key=key, member=member, currency=currency, locale="en")
 
 
-async def put(world: World, cart: Cart, sku: str, quantity: int, *, member: str | None = None, key: str = "p1") -> Cart:
+async def put(world: World, cart: Cart, sku: str, quantity: int, *, member: str | None = None, key: str = "") -> Cart:
+    """Under a key of its own unless one is given."""
+    key = key or f"p{next(KEYS)}"
     return await world.carts.put_line(key=key, cart=cart.id, member=member, sku=sku, quantity=quantity, locale="en")
 
 
@@ -52,7 +59,9 @@ async def claim(world: World, cart: Cart, *, member: str = ADA, key: str = "k1")
 # A cart's answer is the cart as it is now: while others change it, a call that is delivered twice sees it change. So
 # those who race ask the service itself.
 async def race_to_put(world: World, cart: Cart, sku: str, quantity: int = 1) -> Cart:
-    return await world.service.put_line(key=sku, cart=cart.id, member=ADA, sku=sku, quantity=quantity, locale="en")
+    return await world.service.put_line(
+        key=f"{sku} {next(KEYS)}", cart=cart.id, member=ADA, sku=sku, quantity=quantity, locale="en"
+    )
 
 
 async def race_to_claim(world: World, cart: Cart, *, member: str = ADA, key: str = "k1") -> Cart:
@@ -482,3 +491,27 @@ async def test_the_quote_of_a_cart_changes_with_its_prices(world: World):
     after = await world.carts.get(cart=cart.id, member=None, locale="en")
     assert after.quote.total == Money(2999, "USD")
     assert after.quote.fingerprint != before.quote.fingerprint
+
+
+async def test_a_repetition_that_comes_late_does_not_undo_what_came_after(world: World):
+    cart = await guests_cart(world)
+    await put(world, cart, "HAT", 3, key="first")
+    await put(world, cart, "HAT", 4, key="second")
+
+    late = await put(world, cart, "HAT", 3, key="first")
+
+    assert held(late) == {"HAT": 4}
+    with pytest.raises(IdempotencyKeyReused):
+        await put(world, cart, "HAT", 5, key="first")
+    assert held(await world.carts.get(cart=cart.id, member=None, locale="en")) == {"HAT": 4}
+
+
+async def test_a_key_stands_for_a_line_of_one_cart(world: World):
+    """A member's carts share a slot."""
+    cart = await members_cart(world)
+    await put(world, cart, "HAT", 3, member=ADA, key="first")
+    await order(world, cart)
+    following = await members_cart(world, key="m2")
+
+    with pytest.raises(IdempotencyKeyReused):
+        await put(world, following, "HAT", 3, member=ADA, key="first")

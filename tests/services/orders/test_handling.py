@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from hansa.kernel.errors import Fault, IdempotencyKeyReused
+from hansa.kernel.ids import slot_of
 from hansa.kernel.page import CursorInvalid
 from hansa.platform.database.platform_tables import AUDIT
 from hansa.platform.database.statement import Statement
@@ -352,6 +353,19 @@ async def test_news_that_a_refund_failed_may_overtake_the_answer_that_it_is_pend
 
     answer = await asking
     assert [(refund.state, refund.reason) for refund in answer.refunds] == [("failed", "scratched")]
+
+
+async def test_news_of_a_refund_may_overtake_the_news_of_the_payment(near_shop: Shop):
+    """Nobody reads of more given back than was taken."""
+    [order_id] = [bare(await near_shop.place("k1", draft("tok_late")))]
+    order = await near_shop.orders.cancel_for_staff(key="c1", order_id=order_id, actor=STAFF)
+    process = near_shop.process()
+    refund_id = near_shop.ids.new(slot=slot_of(order_id))
+    async with near_shop.database.write(slot_of(order_id)) as tx:
+        await process.payment_refunded(tx, order_id=order_id, refund_id=refund_id, amount=order.total)
+
+    seen = await near_shop.orders.get_for_staff(order_id=order_id)
+    assert (seen.payments[0].captured, seen.payments[0].refunded) == (order.total.amount, order.total.amount)
 
 
 async def test_a_refund_under_way_when_the_service_is_closed_is_carried_out_after_the_next_start(near_shop: Shop):

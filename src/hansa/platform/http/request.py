@@ -145,7 +145,9 @@ def read_key(request: Request, route: Route, *, who: str, fresh: str) -> str:
     if not _KEY.match(sent):
         raise KeyInvalid()
     if who == GUEST and not route.needs_key:
-        return fresh
+        if not request.path_params:
+            return fresh
+        who = f"{GUEST} {request.scope['path']}"  # whoever knows the name of a guest's thing is its owner
     bound = f"{route.verb} {route.path}\x1f{who}\x1f{sent}"
     return hashlib.blake2b(bound.encode(), digest_size=24).hexdigest()
 

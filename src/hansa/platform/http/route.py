@@ -50,8 +50,8 @@ class Call:
 
     `key` is never empty: the client's Idempotency-Key bound to route and principal, or a fresh one. All guests are one
     principal; so a guest's key counts only on routes that demand one, where the request itself must be equal too, and
-    nobody is given another guest's thing because both counted from 1. `version` is what
-    If-Match named. `token` is the bearer token as sent.
+    for the thing that the path names, so that nobody is given another guest's thing because both counted from 1.
+    `version` is what If-Match named. `token` is the bearer token as sent.
     """
 
     principal: Principal | None

@@ -71,26 +71,32 @@ class CartsService:
         return await self._shown(kept, locale)
 
     async def put_line(self, *, key: str, cart: str, member: str | None, sku: str, quantity: int, locale: str) -> Cart:
-        """A quantity is absolute, so the same call again changes nothing, and no key need be kept."""
+        """A quantity is absolute, and yet its key is kept: a repetition that comes late must not undo what came after."""
         kept = await self._find(cart, member)
         offers = await self._offers([sku, *(line.sku for line in kept.lines)], locale, kept.currency)
         if quantity and not rules.is_sold(CartLine(sku=sku, quantity=quantity), offers.get(sku)):
             raise NotForSale(sku=sku, currency=kept.currency)
         async with self._database.write(slot_of(kept.cart_id)) as tx:
-            changed = await self._put(tx, kept.cart_id, sku, quantity)
+            request = idempotency.digest(kept.cart_id, sku, quantity)
+            if await self._is_first(tx, kept.cart_id, key=key, request=request):
+                changed = await self._put(tx, kept.cart_id, sku, quantity)
+            else:
+                changed = (await store.lock(tx, cart_ids=[kept.cart_id]))[kept.cart_id]
         # A line that came meanwhile was not asked for above, nor was a price in another currency.
         is_known = {line.sku for line in changed.lines} <= {sku, *(line.sku for line in kept.lines)}
         is_known = is_known and changed.currency == kept.currency
         return await self._shown(changed, locale, known=offers if is_known else None)
 
     async def set_currency(self, *, key: str, cart: str, member: str | None, currency: str, locale: str) -> Cart:
-        """A currency is absolute, as a quantity is."""
+        """A currency is absolute, as a quantity is, and its key is kept for the same reason."""
         kept = await self._find(cart, member)
         async with self._database.write(slot_of(kept.cart_id)) as tx:
+            request = idempotency.digest(kept.cart_id, currency)
+            is_first = await self._is_first(tx, kept.cart_id, key=key, request=request)
             changed = (await store.lock(tx, cart_ids=[kept.cart_id]))[kept.cart_id]
-            if not changed.is_open:
+            if is_first and not changed.is_open:
                 raise CartClosed()
-            if currency != changed.currency:
+            if is_first and currency != changed.currency:
                 await store.touch(tx, cart_id=kept.cart_id, currency=currency, now=self._clock.now())
                 changed = (await store.lock(tx, cart_ids=[kept.cart_id]))[kept.cart_id]
         return await self._shown(changed, locale)
@@ -162,6 +168,14 @@ class CartsService:
         if not rules.may_use(owner=kept.member, secret=kept.secret, asking=member, given=parts[1]):
             raise NoSuchCart()
         return kept
+
+    async def _is_first(self, tx: Transaction, cart_id: str, *, key: str, request: str) -> bool:
+        """Whether the key is new to the cart; it is kept from now on. Raises IdempotencyKeyReused."""
+        slot = slot_of(cart_id)
+        if await idempotency.claim(tx, slot=slot, key=key, request=request, now=self._clock.now()) is not None:
+            return False
+        await idempotency.keep(tx, slot=slot, key=key, answer=None)
+        return True
 
     async def _put(self, tx: Transaction, cart_id: str, sku: str, quantity: int) -> KeptCart:
         kept = (await store.lock(tx, cart_ids=[cart_id]))[cart_id]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from hansa.kernel.clock import MICROSECOND
+from hansa.kernel.clock import MICROSECOND, from_micros
 from hansa.services.products.contract import (
     Category,
     PriceDraft,
@@ -182,6 +182,14 @@ def _comparable(draft: ProductDraft) -> ProductDraft:
         category=tuple(msgspec.structs.replace(level, names={}) for level in draft.category),
         variants=tuple(msgspec.structs.replace(variant, prices=()) for variant in draft.variants),
     )
+
+
+# Time
+
+
+def moment_of_change(*, now: datetime, updated_at: int | None) -> datetime:
+    """When a product changes: after its last change, whatever the clock says, for what was said last is to hold."""
+    return now if updated_at is None else max(now, from_micros(updated_at) + MICROSECOND)
 
 
 # Prices

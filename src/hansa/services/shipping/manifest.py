@@ -1,5 +1,6 @@
 """What shipping says of itself: it asks nobody, and its data are the files beside its rules."""
 
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -23,11 +24,27 @@ class Country(msgspec.Struct, frozen=True):
 def build(parts: Parts) -> ShippingService:
     return ShippingService(
         clock=parts.clock,
-        tariff=Tariff(read_rows(_file("rates.csv"), Rate)),
-        addresses=AddressBook(read_rows(_file("address_fields.csv"), AddressRule)),
-        countries=[row.country for row in read_rows(_file("countries.csv"), Country)],
+        tariff=_tariff(),
+        addresses=_addresses(),
+        countries=_countries(),
         sold_to=parts.channel.countries,
     )
+
+
+# Read once: the files are part of the release, and several shops may be composed in one process.
+@cache
+def _tariff() -> Tariff:
+    return Tariff(read_rows(_file("rates.csv"), Rate))
+
+
+@cache
+def _addresses() -> AddressBook:
+    return AddressBook(read_rows(_file("address_fields.csv"), AddressRule))
+
+
+@cache
+def _countries() -> tuple[str, ...]:
+    return tuple(row.country for row in read_rows(_file("countries.csv"), Country))
 
 
 def _file(name: str) -> str:

@@ -43,7 +43,11 @@ class Hearing:
             now = self._books.clock.now()
             refund = OrderRefund(id=refund_id, amount=amount, state=state, reason="", created_at=now)
             await refunds.tell(tx, order_id=order_id, refund=refund)
-            touched = replace(record, order=states.touched(record.order, at=now))
+            order = states.touched(record.order, at=now)
+            if state == "refunded":  # news come in any order: what was given back had been taken
+                taken = states.paid(record.order, payment=states.captured(record.order, amount=amount.amount), at=now)
+                order = replace(order, payments=taken.payments)
+            touched = replace(record, order=order)
             await changes.save(tx, touched, since=record, also=history.refund_news(record.order, refund))
 
     async def trouble(self, tx: Transaction, *, order_id: str) -> None:

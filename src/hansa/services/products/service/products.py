@@ -149,7 +149,7 @@ class ProductsService:
             shown = found[:limit]
             kept = await records.whole(reader, product_ids=shown, now=self._now())
         return Page(
-            items=tuple(putting.record_of(kept[product_id], now=self._clock.now()) for product_id in shown),
+            items=tuple(putting.record_of(kept[product_id]) for product_id in shown),
             next_cursor=write_cursor(_RECORDS_CURSOR, slot_of(shown[-1]), int(shown[-1]))
             if len(found) > limit
             else None,
@@ -210,7 +210,8 @@ class ProductsService:
             if version is not None and version != current:
                 raise ProductChanged(version=current)
             before = (await records.whole(tx, product_ids=[product_id], now=self._now()))[product_id]
-            draft = rules.patched(putting.stated(before, now=self._clock.now()), patch)
+            at = rules.moment_of_change(now=self._clock.now(), updated_at=before.updated_at)
+            draft = rules.patched(putting.stated(before, at=at), patch)
             _sound(draft)
             if await self._put_one(tx, product_id=product_id, draft=draft, before=before):
                 detail = {"version": current + 1, "patch": msgspec.to_builtins(patch)}
@@ -310,7 +311,7 @@ class ProductsService:
         change = putting.change_of(product_id=product_id, draft=draft, before=before, now=self._clock.now())
         if change is None:
             return False
-        await putting.write(tx, [change], owners=owners, now=self._clock.now())
+        await putting.write(tx, [change], owners=owners)
         return True
 
     async def _kept_answer(self, tx: Transaction, *, key: str, product_id: str) -> ProductRecord:
@@ -322,9 +323,7 @@ class ProductsService:
 
     async def _record(self, reader: Reader, product_id: str) -> ProductRecord | None:
         found = (await records.whole(reader, product_ids=[product_id], now=self._now())).get(product_id)
-        if found is None:
-            return None
-        return putting.record_of(found, now=self._clock.now())
+        return None if found is None else putting.record_of(found)
 
     async def _note(
         self, tx: Transaction, *, product_id: str, actor: str, action: str, detail: dict[str, object]

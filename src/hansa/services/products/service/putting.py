@@ -89,7 +89,7 @@ async def put(tx: Transaction, batch: Batch, *, ids: Ids, now: datetime) -> PutR
         if (change := change_of(product_id=product_id, draft=draft, before=before.get(product_id), now=now))
     ]
     if changes:
-        await write(tx, changes, owners=owners, now=now)
+        await write(tx, changes, owners=owners)
     return _report(
         batch,
         changes=changes,
@@ -116,6 +116,7 @@ class Change:
     prices: dict[str, tuple[PriceDraft, ...]]
     """The rows to add, by sku."""
     before: KeptProduct | None
+    at: datetime
 
     @property
     def slot(self) -> int:
@@ -128,17 +129,18 @@ class Change:
 
 def change_of(*, product_id: str, draft: ProductDraft, before: KeptProduct | None, now: datetime) -> Change | None:
     """What a draft changes, or None if it says nothing new."""
+    at = rules.moment_of_change(now=now, updated_at=before.updated_at if before else None)
     kept: Mapping[str, tuple[PriceDraft, ...]] = before.prices if before else {}
     prices = {
-        variant.sku: rules.prices_to_add(stated=variant.prices, kept=kept.get(variant.sku, ()), now=now)
+        variant.sku: rules.prices_to_add(stated=variant.prices, kept=kept.get(variant.sku, ()), now=at)
         for variant in draft.variants
     }
     if before is not None and not any(prices.values()) and rules.is_same(before.draft, draft):
         return None
-    return Change(product_id=product_id, draft=draft, prices=prices, before=before)
+    return Change(product_id=product_id, draft=draft, prices=prices, before=before, at=at)
 
 
-async def write(tx: Transaction, changes: Sequence[Change], *, owners: Mapping[str, str], now: datetime) -> None:
+async def write(tx: Transaction, changes: Sequence[Change], *, owners: Mapping[str, str]) -> None:
     """Write products whose slugs, rows and skus are held. Those skus without an owner become theirs."""
     free = {
         variant.sku: change.product_id
@@ -148,8 +150,10 @@ async def write(tx: Transaction, changes: Sequence[Change], *, owners: Mapping[s
     }
     available = await availability.available(tx, skus=free) if free else {}
     await writing.own_skus(tx, owners=free)
-    await writing.write(tx, _rows(changes, available=available, now=to_micros(now)))
-    kept = await records.whole(tx, product_ids=[change.product_id for change in changes], now=to_micros(now))
+    await writing.write(tx, _rows(changes, available=available))
+    kept = await records.whole(
+        tx, product_ids=[change.product_id for change in changes], now=min(to_micros(change.at) for change in changes)
+    )
     for change in changes:
         tx.emit(
             ProductPut(
@@ -157,7 +161,7 @@ async def write(tx: Transaction, changes: Sequence[Change], *, owners: Mapping[s
                 slug=change.draft.slug,
                 skus=tuple(variant.sku for variant in change.draft.variants),
                 is_active=change.draft.status == "active",
-                record=record_of(kept[change.product_id], now=now),
+                record=record_of(kept[change.product_id]),
             ),
             slot=change.slot,
             aggregate=change.product_id,
@@ -165,30 +169,30 @@ async def write(tx: Transaction, changes: Sequence[Change], *, owners: Mapping[s
         )
 
 
-def record_of(kept: KeptProduct, *, now: datetime) -> ProductRecord:
+def record_of(kept: KeptProduct) -> ProductRecord:
     """A kept product with the draft that would make it."""
     return ProductRecord(
         id=kept.product_id,
         version=kept.version,
-        draft=stated(kept, now=now),
+        draft=stated(kept, at=from_micros(kept.seen_at)),
         availability=kept.availability,
         created_at=from_micros(kept.made_at),
         updated_at=from_micros(kept.updated_at),
     )
 
 
-def stated(kept: KeptProduct, *, now: datetime) -> ProductDraft:
+def stated(kept: KeptProduct, *, at: datetime) -> ProductDraft:
     """A kept product as the draft that would make it."""
     variants = tuple(
-        msgspec.structs.replace(variant, prices=rules.prices_to_state(kept.prices.get(variant.sku, ()), now=now))
+        msgspec.structs.replace(variant, prices=rules.prices_to_state(kept.prices.get(variant.sku, ()), now=at))
         for variant in kept.draft.variants
     )
     return msgspec.structs.replace(kept.draft, variants=variants)
 
 
-def _rows(changes: Sequence[Change], *, available: Mapping[str, bool], now: int) -> writing.Written:
+def _rows(changes: Sequence[Change], *, available: Mapping[str, bool]) -> writing.Written:
     rows = writing.Written(
-        products=[_product_row(change, now=now) for change in changes],
+        products=[_product_row(change) for change in changes],
         texts=[
             (change.slot, int(change.product_id), locale, text.name, text.description)
             for change in changes
@@ -235,8 +239,9 @@ def _places(draft: ProductDraft) -> set[str]:
     return rules.places(path=rules.path_of(draft), is_active=draft.status == "active")
 
 
-def _product_row(change: Change, *, now: int) -> tuple[Any, ...]:
+def _product_row(change: Change) -> tuple[Any, ...]:
     draft = change.draft
+    at = to_micros(change.at)
     return (
         change.slot,
         int(change.product_id),
@@ -248,8 +253,8 @@ def _product_row(change: Change, *, now: int) -> tuple[Any, ...]:
         msgspec.json.encode(draft.images).decode(),
         rules.digest(draft),
         change.version,
-        now,  # kept as it was where the product is there already
-        now,
+        at,  # kept as it was where the product is there already
+        at,
     )
 
 

@@ -22,6 +22,7 @@ from hansa.services.products.contract import (
     Text,
     VariantDraft,
 )
+from hansa.services.products.store.moments import present
 from hansa.services.products.tables import CATEGORIES, PRICES, PRODUCT_TEXTS, PRODUCTS, VARIANTS
 
 PRICES_KEPT_IN_SIGHT = 50
@@ -124,6 +125,8 @@ class KeptProduct:
     digest: str
     made_at: int
     updated_at: int
+    seen_at: int
+    """What time it was for the product when it was read: see store.moments."""
     draft: ProductDraft
     prices: dict[str, tuple[PriceDraft, ...]]
     """By sku, those that have not ended, in the order in which they win: by beginning, then by age of the row."""
@@ -148,6 +151,7 @@ async def whole(reader: Reader, *, product_ids: Sequence[str], now: int) -> dict
             variants=variants[row["product_id"]],
             prices=prices[row["product_id"]],
             names=names,
+            now=now,
         )
         for row in products
     }
@@ -187,10 +191,13 @@ def _kept(
     variants: Sequence[Row],
     prices: Sequence[Row],
     names: dict[str, dict[str, str]],
+    now: int,
 ) -> KeptProduct:
     by_sku: dict[str, list[PriceDraft]] = defaultdict(list)
+    seen_at = present(now=now, updated_at=row["updated_at"])
     for price in prices:
-        by_sku[price["sku"]].append(_price(price))
+        if price["valid_to"] is None or price["valid_to"] > seen_at:
+            by_sku[price["sku"]].append(_price(price))
     draft = ProductDraft(
         slug=row["slug"],
         texts={text["locale"]: Text(name=text["name"], description=text["description"]) for text in texts},
@@ -211,6 +218,7 @@ def _kept(
         made_at=row["made_at"],
         updated_at=row["updated_at"],
         draft=draft,
+        seen_at=seen_at,
         prices={sku: tuple(found) for sku, found in by_sku.items()},
         retired=frozenset(variant["sku"] for variant in variants if variant["is_retired"]),
         availability={

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import FromClause, Label, ScalarSelect, Table, and_, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Label, ScalarSelect, Table, and_, bindparam, case, func, or_, select
 
 from hansa.kernel.ids import slot_of, slot_of_value
 from hansa.platform.database.port import Database, Reader, Row
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, ID, MOMENT, SLOT, TEXT
+from hansa.services.products.store.moments import PRESENT, present
 from hansa.services.products.tables import CATEGORIES, LISTINGS, PRICES, PRODUCT_TEXTS, PRODUCTS, SKUS, SLUGS, VARIANTS
 
 LARGEST_TREE = 20_000
@@ -16,6 +17,7 @@ LARGEST_TREE = 20_000
 
 _NAMED = rows_parameter("wanted", slot=SLOT, product_id=ID)
 _SKUS = rows_parameter("wanted", slot=SLOT, sku=TEXT)
+_PRICED = rows_parameter("wanted", slot=SLOT, product_id=ID, now=MOMENT)
 _OFFERED = rows_parameter("wanted", slot=SLOT, product_id=ID, sku=TEXT)
 
 
@@ -42,10 +44,9 @@ def best_locale(products: FromClause = PRODUCTS) -> ScalarSelect[Any]:
     )
 
 
-def _present_price(name: str) -> Label[Any]:
+def _present_price(name: str, *, now: ColumnElement[int]) -> Label[Any]:
     """A column of the price that counts for one piece now: the newest that has begun and not ended."""
     prices = PRICES.alias("candidates")
-    now = bindparam("now", type_=MOMENT)
     return (
         select(prices.c[name])
         .where(
@@ -60,7 +61,7 @@ def _present_price(name: str) -> Label[Any]:
         )
         .order_by(prices.c.valid_from.desc(), prices.c.version.desc())
         .limit(1)
-        .correlate(VARIANTS)
+        .correlate(VARIANTS, PRODUCTS, _PRICED)
         .scalar_subquery()
         .label(name)
     )
@@ -106,10 +107,10 @@ GET_VARIANTS = Statement(
         VARIANTS.c.gtin,
         VARIANTS.c.weight_grams,
         VARIANTS.c.is_available,
-        _present_price("amount"),
-        _present_price("tax_included"),
+        _present_price("amount", now=_PRICED.c.now),
+        _present_price("tax_included", now=_PRICED.c.now),
     )
-    .select_from(VARIANTS.join(_NAMED, _of_the_same_product(VARIANTS, _NAMED)))
+    .select_from(VARIANTS.join(_PRICED, _of_the_same_product(VARIANTS, _PRICED)))
     .where(~VARIANTS.c.is_retired)
     .order_by(VARIANTS.c.product_id, VARIANTS.c.position, VARIANTS.c.sku)
 )
@@ -133,8 +134,8 @@ GET_OFFERS = Statement(
         VARIANTS.c.seller_id,
         PRODUCTS.c.slug,
         PRODUCT_TEXTS.c.name,
-        _present_price("amount"),
-        _present_price("tax_included"),
+        _present_price("amount", now=PRESENT),
+        _present_price("tax_included", now=PRESENT),
     )
     .select_from(
         VARIANTS.join(_OFFERED, and_(_of_the_same_product(VARIANTS, _OFFERED), VARIANTS.c.sku == _OFFERED.c.sku))
@@ -176,8 +177,8 @@ async def variants(
     reader: Reader, *, products: Sequence[Row], currency: str, price_list: str, now: int
 ) -> dict[int, list[Row]]:
     """The variants on sale of some products by product id, in their order; `amount` is None without a price."""
-    wanted = [(row["slot"], row["product_id"]) for row in products]
-    rows = await reader.all(GET_VARIANTS, wanted=wanted, currency=currency, price_list=price_list, now=now)
+    wanted = [(row["slot"], row["product_id"], present(now=now, updated_at=row["updated_at"])) for row in products]
+    rows = await reader.all(GET_VARIANTS, wanted=wanted, currency=currency, price_list=price_list)
     found: dict[int, list[Row]] = {row["product_id"]: [] for row in products}
     for row in rows:
         found[row["product_id"]].append(row)

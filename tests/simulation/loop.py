@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import random
 from asyncio import TimerHandle
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Protocol
 
@@ -56,6 +56,46 @@ class _Task(asyncio.Task[Any]):
 
     def __hash__(self) -> int:
         return self._number
+
+
+class Moment:
+    """Something to await that is over at a given time: as `asyncio.sleep`, in one callback instead of two."""
+
+    _asyncio_future_blocking = False
+
+    def __init__(self, loop: "SimulatedLoop", seconds: float) -> None:
+        self._loop = loop
+        self._when = loop.time() + seconds
+        self._timer: TimerHandle | None = None
+        self._wake: tuple[Any, Context | None] | None = None
+        self._is_cancelled = False
+
+    def __await__(self) -> Generator["Moment", None, None]:
+        self._asyncio_future_blocking = True
+        yield self
+        if self._is_cancelled:
+            raise asyncio.CancelledError
+
+    def get_loop(self) -> "SimulatedLoop":
+        return self._loop
+
+    def add_done_callback(self, callback: Any, *, context: Context | None = None) -> None:
+        """The task's way of waiting: there is one that waits, and it waits once."""
+        self._wake = callback, context
+        self._timer = self._loop.call_at(self._when, callback, self, context=context)
+
+    def cancel(self, msg: object = None) -> bool:
+        if self._timer is None or self._wake is None or self._is_cancelled:
+            return False
+        self._is_cancelled = True
+        self._timer.cancel()
+        callback, context = self._wake
+        self._loop.call_soon(callback, self, context=context)
+        return True
+
+    def result(self) -> None:
+        if self._is_cancelled:
+            raise asyncio.CancelledError
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):

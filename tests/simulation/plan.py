@@ -40,6 +40,8 @@ FAULTS: dict[str, float] = {
 PATIENCE = ((900.0, 600.0), (900.0, 600.0), (12.0, 8.0), (4.0, 2.5), (3.0, 6.0))
 """How long reservations and payments are waited for, as in life and shorter; the last as a careless owner would have
 it, since no promise may hang on the order of the two."""
+LARGE = 0.25
+"""Of all runs, how many have many people; small ones find as much in less time, but not all."""
 FAULTS_GO_ON_S = 15.0
 """Faults outlast the last arrival by so much."""
 HAPPENINGS = ("kill", "freeze", "cut", "jump", "full")
@@ -98,12 +100,13 @@ def drawn(seed: int) -> Plan:
     """The plan of a seed. One run in eight has no faults: what fails there fails by concurrency alone."""
     chance = random.Random(f"plan {seed}")
     reservation_s, payment_limit_s = chance.choice(PATIENCE)
+    is_large = chance.random() < LARGE
     size = Size(
-        shoppers=chance.randint(4, 12),
-        steps=chance.randint(1, 3),
+        shoppers=chance.randint(6, 14) if is_large else chance.randint(2, 7),
+        steps=chance.randint(1, 3) if is_large else chance.randint(1, 2),
         staff=chance.randint(0, 2),
         staff_steps=chance.randint(1, 5),
-        imports=chance.randint(0, 1),
+        imports=int(chance.random() < 0.3),
         over_s=chance.choice((0.5, 5.0, 20.0)),
     )
     machines = chance.choice((1, 2, 2, 3))

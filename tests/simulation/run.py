@@ -43,7 +43,7 @@ DRAINED_WITHIN_S = 1800.0
 payments that nobody can tell of are waited for 10."""
 LOOK_EVERY_S = 5.0
 COMING_BACK_WITHIN_S = 900.0
-MOST_ASKED_AGAIN = 60
+MOST_ASKED_AGAIN = 25
 """Answers that were given, and are asked for again with their keys when all is quiet."""
 COLLECT_EVERY = 8
 """Runs between two collections of garbage."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from inspect import cleandoc
 
 from tests.simulation.invariants.evidence import Evidence, Violation
 
@@ -22,10 +23,10 @@ class Invariant:
 
 
 def invariant(name: str) -> Callable[[Callable[[Evidence], Iterable[Finding]]], Invariant]:
-    """The first line of the function's docstring is the sentence."""
+    """The first paragraph of the function's docstring is the sentence."""
 
     def named(find: Callable[[Evidence], Iterable[Finding]]) -> Invariant:
-        sentence = (find.__doc__ or "").strip().splitlines()[0]
+        sentence = " ".join(cleandoc(find.__doc__ or "").split("\n\n")[0].split())
         return Invariant(name, sentence, find)
 
     return named

@@ -19,6 +19,7 @@ FAULTS: dict[str, float] = {
     "commit unknown, kept": 0.006,
     "commit unknown, not kept": 0.006,
     "database busy": 0.004,
+    "database slow": 0.01,
     "disk full for one": 0.003,
     "event doubled": 0.08,
     "events out of order": 0.15,
@@ -104,8 +105,8 @@ def drawn(seed: int) -> Plan:
     size = Size(
         shoppers=chance.randint(6, 14) if is_large else chance.randint(2, 7),
         steps=chance.randint(1, 3) if is_large else chance.randint(1, 2),
-        staff=chance.randint(0, 2),
-        staff_steps=chance.randint(1, 5),
+        staff=chance.choice((0, 1, 1, 2, 3)),
+        staff_steps=chance.randint(2, 7),
         imports=int(chance.random() < 0.3),
         over_s=chance.choice((0.5, 5.0, 20.0)),
     )

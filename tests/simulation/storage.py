@@ -25,6 +25,10 @@ CONNECTION_LOST_AFTER_S = 1.5
 """How long a process waits for a database that it is cut off from."""
 
 
+SLOW_S = 2.0
+"""How long a lock or a checkpoint may keep somebody waiting."""
+
+
 class Store:
     """One service's database: the server's side."""
 
@@ -159,6 +163,8 @@ class SimulatedDatabase(Database):
         if world.network.is_cut(process.machine, self.name):
             await asyncio.sleep(CONNECTION_LOST_AFTER_S)
             raise StorageBusy(f"no connection to {self.name}")
+        if world.faults.strikes("database slow"):
+            await world.travel(is_late=True, late_s=SLOW_S)
         if world.faults.strikes("database busy"):
             raise StorageBusy(f"{self.name} is busy")
 

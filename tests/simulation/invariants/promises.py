@@ -161,7 +161,8 @@ def cart_lines_last(evidence: Evidence) -> Iterator[Finding]:
     merged = {row["merged_into"] for row in rows.values()} | {row["continued_in"] for row in rows.values()}
     for (name, sku), writes in _cart_writes(evidence).items():
         cart_id = int(name)
-        last = max((it for it in writes if is_granted(it)), key=lambda it: it.number, default=None)
+        begun = {it.key: it.number for it in reversed(writes)}  # a repetition of an older step does nothing again
+        last = max((it for it in writes if is_granted(it)), key=lambda it: begun[it.key], default=None)
         if last is None or not _is_sequence(writes):
             continue
         row = rows.get(cart_id)

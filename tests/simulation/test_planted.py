@@ -1,0 +1,70 @@
+"""Mistakes that are planted in the real code are found by the simulator; without them it finds nothing there."""
+
+import pytest
+
+from tests.simulation.plan import drawn
+from tests.simulation.planted.faults import PLANTED
+from tests.simulation.planted.hunt import hunted
+from tests.simulation.run import at_work, simulated
+
+WINDOW = 25
+"""Seeds that are tried: as the workload changes, what was found by one seed is found by one of the next."""
+KNOWN: dict[str, tuple[int, list[str]]] = {
+    "check, then act, on stock": (30, ["step.pieces", "pieces.ledger_makes_levels"]),
+    "sent before published": (6, ["money.payment_is_the_orders", "messages.handled_once", "messages.everything_said"]),
+    "no inbox": (1, ["messages.handled_once"]),
+    "stale count": (4, ["promises.counts_count", "version"]),
+    "stale payment": (
+        17,
+        ["step.payments", "money.payments_equal_books", "orders.nothing_kept", "messages.everything_said"],
+    ),
+    "release after capture": (0, ["money.captured_means_placed", "money.payments_end", "orders.nothing_kept"]),
+    "new key for a charge": (1, ["money.captured_means_placed", "money.payments_equal_books"]),
+    "new key for a refund": (6, ["drains", "money.payments_equal_books", "money.payments_end", "orders.nothing_kept"]),
+    "late webhook ignored": (0, ["money.captured_means_placed", "money.payments_equal_books"]),
+    "lost update in the cart": (1, ["promises.late_lines_go_on", "cart"]),
+    "a read model skips an event": (10, ["home.cards"]),
+    "two relays, one clears up": (23, ["messages.handled_once"]),
+    "two relays, one remembers": (2, ["drains", "messages.sent"]),
+    "sweeper races payment": (
+        2,
+        [
+            "step.pieces",
+            "pieces.never_below_zero",
+            "pieces.ledger_makes_levels",
+            "pieces.reservations_end",
+            "pieces.held_by_orders",
+            "pieces.moved_once",
+            "orders.nothing_kept",
+        ],
+    ),
+    "worker number shared": (12, ["no surprise"]),
+    "silence is a no": (1, ["money.captured_means_placed", "money.payments_equal_books"]),
+    "refund of what was paid": (38, ["step.payments", "money"]),
+    "answer kept later": (5, ["answers.same_key_same_answer", "promises.deeds_are_audited", "key"]),
+    "unknown is failure": (87, ["money.refunds_asked_once"]),
+    "event after the commit": (1, ["messages.handled_once", "messages.everything_said"]),
+}
+"""Where each mistake is found, and by which checks; `python -m tests.simulation.planted --known` prints it anew."""
+
+
+def test_every_planted_fault_has_a_known_seed() -> None:
+    assert KNOWN.keys() == PLANTED.keys()
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_found(name: str) -> None:
+    first, checks = KNOWN[name]
+
+    found = hunted(name, range(first, first + WINDOW), by=checks)
+
+    assert found.seed is not None, f"{name} is not found any more from seed {first} on"
+
+
+def test_without_the_planting_nothing_is_found() -> None:
+    seeds = sorted({seed for seed, _ in KNOWN.values()})
+
+    with at_work():
+        found = {seed: violations for seed in seeds if (violations := simulated(drawn(seed)).violations)}
+
+    assert found == {}

@@ -10,22 +10,31 @@ from tests.simulation.run import at_work, simulated
 WINDOW = 25
 """Seeds that are tried: as the workload changes, what was found by one seed is found by one of the next."""
 KNOWN: dict[str, tuple[int, list[str]]] = {
-    "check, then act, on stock": (30, ["step.pieces", "pieces.ledger_makes_levels"]),
-    "sent before published": (6, ["money.payment_is_the_orders", "messages.handled_once", "messages.everything_said"]),
-    "no inbox": (1, ["messages.handled_once"]),
-    "stale count": (4, ["promises.counts_count", "version"]),
-    "stale payment": (
-        17,
-        ["step.payments", "money.payments_equal_books", "orders.nothing_kept", "messages.everything_said"],
+    "check, then act, on stock": (77, ["step.pieces", "pieces.never_below_zero", "pieces.ledger_makes_levels"]),
+    "sent before published": (
+        3,
+        [
+            "pieces.sold_to_orders",
+            "pieces.reservations_end",
+            "pieces.held_by_orders",
+            "money.captured_means_placed",
+            "orders.nothing_kept",
+            "messages.handled_once",
+            "messages.everything_said",
+            "home.sales",
+        ],
     ),
+    "no inbox": (2, ["messages.handled_once"]),
+    "stale count": (1, ["promises.counts_count", "version"]),
+    "stale payment": (4, ["step.payments", "messages.everything_said"]),
     "release after capture": (0, ["money.captured_means_placed", "money.payments_end", "orders.nothing_kept"]),
-    "new key for a charge": (1, ["money.captured_means_placed", "money.payments_equal_books"]),
-    "new key for a refund": (6, ["drains", "money.payments_equal_books", "money.payments_end", "orders.nothing_kept"]),
+    "new key for a charge": (0, ["money.captured_means_placed", "money.payments_equal_books"]),
+    "new key for a refund": (20, ["drains", "money.payments_equal_books", "money.payments_end", "orders.nothing_kept"]),
     "late webhook ignored": (0, ["money.captured_means_placed", "money.payments_equal_books"]),
-    "lost update in the cart": (1, ["promises.late_lines_go_on", "cart"]),
-    "a read model skips an event": (10, ["home.cards"]),
-    "two relays, one clears up": (23, ["messages.handled_once"]),
-    "two relays, one remembers": (2, ["drains", "messages.sent"]),
+    "lost update in the cart": (1, ["cart"]),
+    "a read model skips an event": (3, ["home.cards"]),
+    "two relays, one clears up": (7, ["messages.handled_once", "messages.everything_said"]),
+    "two relays, one remembers": (7, ["drains", "messages.sent", "messages.handled_once", "messages.everything_said"]),
     "sweeper races payment": (
         2,
         [
@@ -35,15 +44,17 @@ KNOWN: dict[str, tuple[int, list[str]]] = {
             "pieces.reservations_end",
             "pieces.held_by_orders",
             "pieces.moved_once",
-            "orders.nothing_kept",
         ],
     ),
-    "worker number shared": (12, ["no surprise"]),
-    "silence is a no": (1, ["money.captured_means_placed", "money.payments_equal_books"]),
-    "refund of what was paid": (38, ["step.payments", "money"]),
-    "answer kept later": (5, ["answers.same_key_same_answer", "promises.deeds_are_audited", "key"]),
-    "unknown is failure": (87, ["money.refunds_asked_once"]),
-    "event after the commit": (1, ["messages.handled_once", "messages.everything_said"]),
+    "worker number shared": (10, ["promises.deeds_are_audited"]),
+    "silence is a no": (0, ["money.captured_means_placed", "money.payments_equal_books"]),
+    "refund of what was paid": (6, ["step.payments"]),
+    "answer kept later": (143, ["answers.same_key_same_answer", "promises.deeds_are_audited", "key"]),
+    "unknown is failure": (20, ["money.refunds_asked_once"]),
+    "event after the commit": (
+        9,
+        ["messages.handled_once", "messages.everything_said", "home.sales", "notifications.one_mail"],
+    ),
 }
 """Where each mistake is found, and by which checks; `python -m tests.simulation.planted --known` prints it anew."""
 

@@ -146,6 +146,8 @@ class Shop:
             sent = 0
             for relay in self.relays:
                 sent += await relay.drain()
+            for manifest in MANIFESTS:
+                await manifest.quiet(self.services[manifest.name])
             if not sent:
                 return
 

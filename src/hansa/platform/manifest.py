@@ -59,6 +59,8 @@ class Manifest:
     build: Callable[[Parts], Any]
     consumers: Callable[[Any], Sequence[Consumer[Any]]] = lambda service: ()
     jobs: Callable[[Any], Sequence[Job]] = lambda service: ()
+    quiet: Callable[[Any], Awaitable[None]] = _nothing_under_way
+    """Returns when nothing runs that events have set going: for tests and orderly stops."""
     close: Callable[[Any], Awaitable[None]] = _nothing_under_way
     """Breaks off, before databases close, what the service does without anybody waiting for it."""
     routes: Callable[[Any], Sequence[Route]] = lambda client: ()

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from hansa.kernel.errors import Fault
-from hansa.services.search.service.index import INDEX_FOLDER, STATE_FILE, VALUES_FILE
+from hansa.services.search.service.index import FORMAT, INDEX_FOLDER, STATE_FILE, VALUES_FILE
 from tests.services.search.catalogue import SHOP, draft, usd, variant
 from tests.services.search.conftest import World, opened_world, slugs
 
@@ -148,7 +148,7 @@ def _without_values(folder: Path) -> None:
 
 def _of_an_older_format(folder: Path) -> None:
     for path in folder.rglob(STATE_FILE):
-        path.write_bytes(path.read_bytes().replace(b'"format":1', b'"format":0'))
+        path.write_bytes(path.read_bytes().replace(b'"format":%d' % FORMAT, b'"format":0'))
 
 
 def _pointing_nowhere(folder: Path) -> None:

@@ -71,7 +71,7 @@ class CartsService:
         return await self._shown(kept, locale)
 
     async def put_line(self, *, key: str, cart: str, member: str | None, sku: str, quantity: int, locale: str) -> Cart:
-        """A quantity is absolute, and yet its key is kept: a repetition that comes late must not undo what came after."""
+        """A quantity is absolute, and yet its key is kept: a late repetition must not undo what came after."""
         kept = await self._find(cart, member)
         offers = await self._offers([sku, *(line.sku for line in kept.lines)], locale, kept.currency)
         if quantity and not rules.is_sold(CartLine(sku=sku, quantity=quantity), offers.get(sku)):

@@ -35,5 +35,6 @@ MANIFEST = Manifest(
     build=build,
     consumers=consumers,
     jobs=jobs,
+    quiet=lambda service: service.sending.quiet(),
     close=NotificationsService.close,
 )

@@ -51,6 +51,7 @@ MANIFEST = Manifest(
     build=build,
     consumers=consumers,
     jobs=jobs,
+    quiet=lambda service: service.resuming.quiet(),
     close=OrdersService.close,
     routes=routes,
 )

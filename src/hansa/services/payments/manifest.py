@@ -28,6 +28,7 @@ MANIFEST = Manifest(
     build=_build,
     consumers=consumers,
     jobs=PaymentsService.jobs,
+    quiet=lambda service: service.following_up.quiet(),
     close=PaymentsService.close,
     routes=routes,
 )

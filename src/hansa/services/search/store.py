@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import blake2b
 
 import msgspec
-from sqlalchemy import bindparam, func, select, tuple_, update
+from sqlalchemy import bindparam, cast, func, select, tuple_, update
 
 from hansa.kernel.clock import from_micros, to_micros
 from hansa.kernel.ids import slot_of
-from hansa.platform.database.port import Database, Reader, Transaction
+from hansa.platform.database.port import Database, Reader, Row, Transaction
 from hansa.platform.database.rows import insert_rows, row_of
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, ID, MOMENT, SLOT
@@ -37,10 +38,17 @@ class Available(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """A product and which of its skus can be had."""
+    """A product and which of its skus can be had. `heard` are the versions of what was said of its skus, summed up."""
 
     document: Document
     available: frozenset[str]
+    heard: int
+
+    @property
+    def stamp(self) -> int:
+        """See `stamp_of`."""
+        document = self.document
+        return stamp_of(version=document.version, changed_at=to_micros(document.changed_at), heard=self.heard)
 
 
 _insert = insert_rows(DOCUMENTS)
@@ -63,12 +71,16 @@ PUT_AVAILABILITIES = Statement(
 _IDS = rows_parameter("ids", slot=SLOT, product_id=ID)
 _of_ids = (DOCUMENTS.c.slot == _IDS.c.slot, DOCUMENTS.c.product_id == _IDS.c.product_id)
 OF_IDS = Statement(select(DOCUMENTS).where(*_of_ids))
-AVAILABLE_OF_IDS = Statement(
-    select(AVAILABILITIES.c.product_id, AVAILABILITIES.c.sku).where(
-        AVAILABILITIES.c.slot == _IDS.c.slot,
-        AVAILABILITIES.c.product_id == _IDS.c.product_id,
-        AVAILABILITIES.c.is_available,
-    )
+_said_of_ids = (AVAILABILITIES.c.slot == _IDS.c.slot, AVAILABILITIES.c.product_id == _IDS.c.product_id)
+SAID_OF_IDS = Statement(
+    select(
+        AVAILABILITIES.c.product_id, AVAILABILITIES.c.sku, AVAILABILITIES.c.version, AVAILABILITIES.c.is_available
+    ).where(*_said_of_ids)
+)
+HEARD_OF_IDS = Statement(
+    select(AVAILABILITIES.c.product_id, cast(func.sum(AVAILABILITIES.c.version), COUNT).label("heard"))
+    .where(*_said_of_ids)
+    .group_by(AVAILABILITIES.c.product_id)
 )
 _SINCE = tuple_(bindparam("since", type_=MOMENT), bindparam("after", type_=ID))
 CHANGED = {
@@ -83,7 +95,13 @@ CHANGED = {
 SOURCES = tuple(CHANGED)
 """The tables by whose changes an index catches up."""
 PAGE = Statement(
-    select(DOCUMENTS.c.slot, DOCUMENTS.c.product_id)
+    select(
+        DOCUMENTS.c.slot,
+        DOCUMENTS.c.product_id,
+        DOCUMENTS.c.version,
+        DOCUMENTS.c.is_active,
+        DOCUMENTS.c.changed_at,
+    )
     .where(
         tuple_(DOCUMENTS.c.slot, DOCUMENTS.c.product_id)
         > tuple_(bindparam("slot", type_=SLOT), bindparam("product_id", type_=ID))
@@ -152,8 +170,11 @@ async def of_ids(reader: Reader, *, product_ids: Sequence[str]) -> dict[str, Kep
     ids = [(slot_of(product_id), int(product_id)) for product_id in product_ids]
     rows = await reader.all(OF_IDS, ids=ids)
     available: defaultdict[int, set[str]] = defaultdict(set)
-    for row in await reader.all(AVAILABLE_OF_IDS, ids=ids):
-        available[row["product_id"]].add(row["sku"])
+    heard: defaultdict[int, int] = defaultdict(int)
+    for row in await reader.all(SAID_OF_IDS, ids=ids):
+        heard[row["product_id"]] += row["version"]
+        if row["is_available"]:
+            available[row["product_id"]].add(row["sku"])
     return {
         str(row["product_id"]): Kept(
             document=Document(
@@ -165,6 +186,7 @@ async def of_ids(reader: Reader, *, product_ids: Sequence[str]) -> dict[str, Kep
                 due_at=None if row["due_at"] is None else from_micros(row["due_at"]),
             ),
             available=frozenset(available[row["product_id"]]),
+            heard=heard[row["product_id"]],
         )
         for row in rows
     }
@@ -178,9 +200,31 @@ async def changed(database: Database, *, source: str, since: int, after: int, li
 
 async def page(database: Database, *, after: str | None, limit: int) -> list[str]:
     """The ids of the next products after one, in the order of slot and id."""
-    slot, product_id = (-1, 0) if after is None else (slot_of(after), int(after))
-    rows = await database.all(PAGE, slot=slot, product_id=product_id, limit=limit)
-    return [str(row["product_id"]) for row in rows]
+    async with database.read() as reader:
+        return [str(row["product_id"]) for row in await _page(reader, after=after, limit=limit)]
+
+
+async def stamps(database: Database, *, after: str | None, limit: int) -> dict[str, int | None]:
+    """The stamps of the next products after one, in the order of slot and id; None of those that are not sold."""
+    async with database.read() as reader:
+        rows = await _page(reader, after=after, limit=limit)
+        said = await reader.all(HEARD_OF_IDS, ids=[(row["slot"], row["product_id"]) for row in rows])
+    heard = {row["product_id"]: row["heard"] for row in said}
+    return {
+        str(row["product_id"]): stamp_of(
+            version=row["version"], changed_at=row["changed_at"], heard=heard.get(row["product_id"], 0)
+        )
+        if row["is_active"]
+        else None
+        for row in rows
+    }
+
+
+def stamp_of(*, version: int, changed_at: int, heard: int) -> int:
+    """64 bits that are others after every change of a product's rows. What was said of a sku is never taken away, and
+    its version only grows, so that the sum of versions tells every change of those."""
+    facts = f"{version} {changed_at} {heard}".encode()
+    return int.from_bytes(blake2b(facts, digest_size=8).digest(), "big")
 
 
 async def total(database: Database) -> int:
@@ -215,3 +259,8 @@ async def set_due(tx: Transaction, changes: Sequence[tuple[Document, datetime | 
         for document, next_at in changes
     ]
     await tx.run(SET_DUE, rows=sorted(rows, key=lambda row: row[:2]), now=to_micros(at))
+
+
+async def _page(reader: Reader, *, after: str | None, limit: int) -> Sequence[Row]:
+    slot, product_id = (-1, 0) if after is None else (slot_of(after), int(after))
+    return await reader.all(PAGE, slot=slot, product_id=product_id, limit=limit)

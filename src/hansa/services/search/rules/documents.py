@@ -65,6 +65,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     prices: dict[str, int]
     """The lowest price by currency, in minor units."""
     is_available: bool
+    stamp: int
+    """What the tables held when this was read from them, in 64 bits (see store.stamp_of)."""
 
 
 class ShownText(msgspec.Struct, frozen=True):
@@ -107,9 +109,16 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entry(
-    *, product_id: str, draft: ProductDraft, available: frozenset[str], now: datetime, price_list: str = MAIN
+    *,
+    product_id: str,
+    draft: ProductDraft,
+    available: frozenset[str],
+    now: datetime,
+    price_list: str = MAIN,
+    stamp: int = 0,
 ) -> Entry:
-    """What the index keeps of a product; `available` are the skus that can be had."""
+    """What the index keeps of a product; `available` are the skus that can be had. Without a stamp it is not compared
+    with tables."""
     categories = _categories(draft)
     of_levels = [tuple(labels.values()) for labels in categories.values()]
     types = (str(value) for name, value in draft.attributes.items() if _says_type(name, value))
@@ -145,6 +154,7 @@ def entry(
             if (span := price_span(draft, currency=currency, price_list=price_list, now=now)) is not None
         },
         is_available=any(variant.sku in available for variant in draft.variants),
+        stamp=stamp,
     )
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import tantivy
@@ -15,7 +16,7 @@ from hansa.services.search.rules.synonyms import synonyms
 from hansa.services.search.rules.words import LONG_TEXT, stem
 from hansa.services.search.service.values import Values
 
-FORMAT = 2
+FORMAT = 3
 """To be raised when the schema or what entries say changes: an index of another format is built anew."""
 STATE_FILE = "state.json"
 VALUES_FILE = "values.json"
@@ -60,6 +61,7 @@ def schema_of(currencies: Sequence[str]) -> tantivy.Schema:
     builder.add_unsigned_field("choice", indexed=True, fast=True)
     builder.add_unsigned_field("available", indexed=True)
     builder.add_unsigned_field("unpriced", indexed=True)
+    builder.add_unsigned_field("stamp", fast=True)
     for currency in currencies:
         for field in ("price", "rising", "falling", "newest"):
             builder.add_unsigned_field(f"{field}_{currency}", fast=True)
@@ -115,6 +117,23 @@ class ProductIndex:
             if word not in named and (count := self.searcher.doc_freq("more", stem(word))):
                 named[word] = count
         return list(named.items())
+
+    def stamps(self, product_ids: Sequence[int]) -> dict[int, int]:
+        """What the tables held (store.stamp_of) when products were put, by id; those that are not in are left out.
+        Raises IndexUnusable."""
+        try:
+            query = tantivy.Query.term_set_query(self.schema, "id", product_ids)
+            hits = self.searcher.search(query, limit=len(product_ids), count=False).hits
+            places = [address for _, address in hits]
+            if not places:
+                return {}
+            ids = self.searcher.fast_field_values("id", places)
+            stamps = self.searcher.fast_field_values("stamp", places)
+        except Exception:
+            raise
+        except BaseException as error:  # a panic of tantivy is no Exception, and would end whoever compares
+            raise IndexUnusable(f"{type(error).__name__}: {error}") from error
+        return dict(zip(cast(list[int], ids), cast(list[int], stamps), strict=True))
 
     def is_sound(self) -> bool:
         """Whether the files can still be read."""
@@ -174,6 +193,7 @@ class ProductIndex:
     def _document(self, entry: Entry) -> tantivy.Document:
         document = tantivy.Document()
         document.add_unsigned("id", entry.product_id)
+        document.add_unsigned("stamp", entry.stamp)
         texts = {
             "name": entry.name,
             "about": entry.about,

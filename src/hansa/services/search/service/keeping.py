@@ -1,11 +1,13 @@
 """Keeping the index in step: it catches up with the tables, and is built anew beside the one that answers.
 
 The tables hold what was heard; the index holds what can be found. An index notes up to which moment it has heard, and
-catches up from a little before, so that transactions which were long in committing are not missed. A whole index is
-built in a folder of its own and takes over by one rename.
+catches up from a little before, so that transactions which were long in committing are not missed; what clocks that
+were wrong have kept from it, comparing finds (see `comparing`). A whole index is built in a folder of its own and takes
+over by one rename.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from hansa.services.search import store
 from hansa.services.search.rules import documents, facets
 from hansa.services.search.rules.documents import Entry
 from hansa.services.search.service import index as indexes
+from hansa.services.search.service.comparing import Comparing
 from hansa.services.search.service.index import BUILDING_HEAP_BYTES, IndexUnusable, ProductIndex
 from hansa.services.search.service.spelling import Spelling
 from hansa.services.search.store import Kept
@@ -29,7 +32,7 @@ from hansa.services.search.store import Kept
 OVERLAP = timedelta(seconds=1)
 """How long before the moment it has heard an index looks again: hardly any transaction takes so long."""
 LONG_OVERLAP = timedelta(seconds=20)
-LONG_OVERLAP_EVERY = timedelta(seconds=10)
+LONG_OVERLAP_EVERY_S = 10.0
 """Now and then it looks back further: no transaction takes so long, and clocks of processes differ less."""
 CHUNK = 200
 """Products read, and put, at once."""
@@ -39,10 +42,10 @@ COMMIT_EVERY = 2_000
 COMPACTED_SHARE = 0.2
 """Part of the products that must have been put singly, for the index to be built anew from the tables when it has come
 to rest: it lies in fewer pieces then, and searching takes half as long."""
-REST = timedelta(seconds=5)
-LEARN_EVERY = timedelta(seconds=1)
+REST_S = 5.0
+LEARN_EVERY_S = 1.0
 """How soon after an edit its words can be what a misspelt one was meant to be, once edits have come to rest."""
-LEARN_AT_LEAST_EVERY = timedelta(seconds=60)
+LEARN_AT_LEAST_EVERY_S = 60.0
 """The same while edits never rest, as during an import."""
 LEAST_FOR_COMPACTION = 2_000
 """Products below which pieces do not matter."""
@@ -80,9 +83,11 @@ class Keeping:
         self._worker = Worker(name="search-index")
         self._applied: dict[tuple[str, int], int] = {}
         """Of the time that is looked at again: what was put already, by source and product."""
-        self._changed_at = EPOCH
-        self._looked_back_at = EPOCH
-        self._learned_at = EPOCH
+        self._comparing = Comparing(database=database, clock=clock, worker=self._worker)
+        # By the monotonic clock: what is done now and then goes on when the other one is set back.
+        self._changed_s = -math.inf
+        self._looked_back_s = -math.inf
+        self._learned_s = -math.inf
         self._learned_generation = -1
         self.index: ProductIndex | None = None
         self.spelling = Spelling(())
@@ -104,6 +109,7 @@ class Keeping:
             if self.index.as_of is None:
                 return await self._fill(self.index, _no_progress)
             count = await self._catch_up(self.index, self._applied)
+            count += await self._put_missed(self.index)
             await self._learn(self.index)
             return count
 
@@ -150,7 +156,7 @@ class Keeping:
             and index.is_complete
             and index.segments > 1
             and index.put_singly >= max(LEAST_FOR_COMPACTION, index.products * COMPACTED_SHARE)
-            and self._clock.now() - self._changed_at > REST
+            and self._clock.monotonic() - self._changed_s > REST_S
         )
 
     async def close(self) -> None:
@@ -205,13 +211,14 @@ class Keeping:
 
     async def _learn(self, index: ProductIndex, *, is_due: bool = False) -> None:
         """Learn the words that products have, now and then: it takes longer than a commit."""
-        now = self._clock.now()
+        now_s = self._clock.monotonic()
+        since_s = now_s - self._learned_s
         if is_due or (
             index.generation != self._learned_generation
-            and now - self._learned_at > LEARN_EVERY
-            and (now - self._changed_at > REST or now - self._learned_at > LEARN_AT_LEAST_EVERY)
+            and since_s > LEARN_EVERY_S
+            and (now_s - self._changed_s > REST_S or since_s > LEARN_AT_LEAST_EVERY_S)
         ):
-            self._learned_at, self._learned_generation = now, index.generation
+            self._learned_s, self._learned_generation = now_s, index.generation
             self.spelling = await self._worker.run(lambda: Spelling(index.words()))
 
     # Putting
@@ -248,9 +255,11 @@ class Keeping:
 
     async def _catch_up(self, index: ProductIndex, applied: dict[tuple[str, int], int]) -> int:
         assert index.as_of is not None
-        began = self._clock.now()
-        is_long = began - self._looked_back_at >= LONG_OVERLAP_EVERY
-        since = to_micros(max(index.as_of - (LONG_OVERLAP if is_long else OVERLAP), EPOCH))
+        began, began_s = self._clock.now(), self._clock.monotonic()
+        if began < index.as_of:  # what was heard meanwhile bears moments that seemed to be past
+            self._comparing.hurry()
+        is_long = began_s - self._looked_back_s >= LONG_OVERLAP_EVERY_S
+        since = to_micros(max(min(index.as_of, began) - (LONG_OVERLAP if is_long else OVERLAP), EPOCH))
         fresh: dict[tuple[str, int], int] = {}
         for source in store.SOURCES:
             moment, after = since, 0
@@ -259,20 +268,34 @@ class Keeping:
             ):
                 after, moment = found[-1]
                 fresh |= {(source, product): at for product, at in found if applied.get((source, product)) != at}
+        if fresh and max(fresh.values()) > to_micros(self._clock.now() + LONG_OVERLAP):
+            self._comparing.hurry()  # clocks differ by more than is looked back
         ids = [str(product) for product in dict.fromkeys(product for _, product in fresh)]
-        for start in range(0, len(ids), CHUNK):
-            await self._put(index, ids[start : start + CHUNK])
         if ids:
-            await self._commit(index, as_of=began, is_complete=index.is_complete)
-            self._on_change(ids)
-            self._changed_at = began
+            await self._put_again(index, ids, as_of=began)
             applied |= fresh
         index.as_of = began
         if is_long:
-            self._looked_back_at = began
+            self._looked_back_s = began_s
             for key in [key for key, at in applied.items() if at < since]:
                 del applied[key]
         return len(ids)
+
+    async def _put_missed(self, index: ProductIndex) -> int:
+        """Put what the moments of news have not told, of the products whose turn it is to be compared."""
+        assert index.as_of is not None
+        ids = await self._comparing.differing(index)
+        if ids:
+            log.info("products were found changed by comparing", products=len(ids))
+            await self._put_again(index, ids, as_of=index.as_of)
+        return len(ids)
+
+    async def _put_again(self, index: ProductIndex, product_ids: Sequence[str], *, as_of: datetime) -> None:
+        for start in range(0, len(product_ids), CHUNK):
+            await self._put(index, product_ids[start : start + CHUNK])
+        await self._commit(index, as_of=as_of, is_complete=index.is_complete)
+        self._on_change(product_ids)
+        self._changed_s = self._clock.monotonic()
 
     async def _put(self, index: ProductIndex, product_ids: Sequence[str], *, are_new: bool = False) -> None:
         async with self._database.read() as reader:
@@ -293,8 +316,10 @@ class Keeping:
             product_id=kept.document.product_id,
             draft=_DRAFTS.decode(kept.document.record),
             available=kept.available,
-            now=now,
+            # Whoever noted that a price has begun may have a clock that is ahead; nobody will note it again.
+            now=max(now, kept.document.changed_at),
             price_list=self._price_list,
+            stamp=kept.stamp,
         )
 
     async def _commit(self, index: ProductIndex, *, as_of: datetime, is_complete: bool) -> None:

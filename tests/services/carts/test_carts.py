@@ -515,3 +515,17 @@ async def test_a_key_stands_for_a_line_of_one_cart(world: World):
 
     with pytest.raises(IdempotencyKeyReused):
         await put(world, following, "HAT", 3, member=ADA, key="first")
+
+
+async def test_a_refused_line_stays_refused_though_it_could_be_put_by_now(world: World):
+    """A copy of the call that comes late must not do what its sender was told is not done."""
+    cart = await guests_cart(world)
+    with pytest.raises(NotForSale):
+        await put(world, cart, "CAPE", 2, key="first")
+    world.products.offers_now["CAPE", "USD"] = offer("CAPE", 900)
+
+    with pytest.raises(NotForSale):
+        await put(world, cart, "CAPE", 2, key="first")
+
+    assert held(await world.carts.get(cart=cart.id, member=None, locale="en")) == {}
+    assert held(await put(world, cart, "CAPE", 2, key="second")) == {"CAPE": 2}

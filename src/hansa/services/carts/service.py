@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from hansa.kernel.address import Destination
 from hansa.kernel.channel import MAIN
 from hansa.kernel.clock import Clock
+from hansa.kernel.errors import ErrorRecord, record_error, revive_error
 from hansa.kernel.ids import Ids, guest_name, slot_of, slot_of_value, split_name
 from hansa.platform.database import idempotency
 from hansa.platform.database.port import Database, Transaction
@@ -16,6 +17,7 @@ from hansa.services.carts.contract import (
     Basket,
     Cart,
     CartClosed,
+    CartFull,
     CartLine,
     DeliveryNotOffered,
     NoSuchCart,
@@ -27,6 +29,11 @@ from hansa.services.carts.rules import TaxTable
 from hansa.services.carts.store import KeptCart
 from hansa.services.products.contract import Offer, Products
 from hansa.services.shipping.contract import NotDelivered, Option, Shipping
+
+REFUSALS = (NotForSale, CartFull)
+"""Of a line; they are kept with their key."""
+DONE = "null"
+"""What is kept with the key of a line that was put: nothing but that."""
 
 
 class CartsService:
@@ -71,17 +78,21 @@ class CartsService:
         return await self._shown(kept, locale)
 
     async def put_line(self, *, key: str, cart: str, member: str | None, sku: str, quantity: int, locale: str) -> Cart:
-        """A quantity is absolute, and yet its key is kept: a late repetition must not undo what came after."""
+        """A quantity is absolute, and yet its key is kept, and a refusal with it: a late repetition must not undo what
+        came after, nor do what was refused."""
         kept = await self._find(cart, member)
+        request = idempotency.digest(kept.cart_id, sku, quantity)
         offers = await self._offers([sku, *(line.sku for line in kept.lines)], locale, kept.currency)
-        if quantity and not rules.is_sold(CartLine(sku=sku, quantity=quantity), offers.get(sku)):
-            raise NotForSale(sku=sku, currency=kept.currency)
-        async with self._database.write(slot_of(kept.cart_id)) as tx:
-            request = idempotency.digest(kept.cart_id, sku, quantity)
-            if await self._is_first(tx, kept.cart_id, key=key, request=request):
-                changed = await self._put(tx, kept.cart_id, sku, quantity)
-            else:
-                changed = (await store.lock(tx, cart_ids=[kept.cart_id]))[kept.cart_id]
+        try:
+            if quantity and not rules.is_sold(CartLine(sku=sku, quantity=quantity), offers.get(sku)):
+                raise NotForSale(sku=sku, currency=kept.currency)
+            async with self._database.write(slot_of(kept.cart_id)) as tx:
+                if await self._is_first(tx, kept.cart_id, key=key, request=request):
+                    changed = await self._put(tx, kept.cart_id, sku, quantity)
+                else:
+                    changed = (await store.lock(tx, cart_ids=[kept.cart_id]))[kept.cart_id]
+        except REFUSALS as refusal:
+            changed = await self._refused(kept.cart_id, key=key, request=request, refusal=refusal)
         # A line that came meanwhile was not asked for above, nor was a price in another currency.
         is_known = {line.sku for line in changed.lines} <= {sku, *(line.sku for line in kept.lines)}
         is_known = is_known and changed.currency == kept.currency
@@ -169,13 +180,28 @@ class CartsService:
             raise NoSuchCart()
         return kept
 
-    async def _is_first(self, tx: Transaction, cart_id: str, *, key: str, request: str) -> bool:
-        """Whether the key is new to the cart; it is kept from now on. Raises IdempotencyKeyReused."""
+    async def _is_first(
+        self, tx: Transaction, cart_id: str, *, key: str, request: str, answer: ErrorRecord | None = None
+    ) -> bool:
+        """Whether the key is new to the cart; it is kept from now on, with the answer. Raises the refusal that was kept
+        with it, and IdempotencyKeyReused."""
         slot = slot_of(cart_id)
-        if await idempotency.claim(tx, slot=slot, key=key, request=request, now=self._clock.now()) is not None:
-            return False
-        await idempotency.keep(tx, slot=slot, key=key, answer=None)
-        return True
+        kept = await idempotency.claim(tx, slot=slot, key=key, request=request, now=self._clock.now())
+        if kept is None:
+            await idempotency.keep(tx, slot=slot, key=key, answer=answer)
+            return True
+        if kept != DONE:
+            raise revive_error(idempotency.decode(kept, ErrorRecord), REFUSALS)
+        return False
+
+    async def _refused(self, cart_id: str, *, key: str, request: str, refusal: NotForSale | CartFull) -> KeptCart:
+        """Keep a refusal and raise it; the cart as it is if a copy of the call was faster, and was not refused."""
+        async with self._database.write(slot_of(cart_id)) as tx:
+            is_first = await self._is_first(tx, cart_id, key=key, request=request, answer=record_error(refusal))
+            present = (await store.lock(tx, cart_ids=[cart_id]))[cart_id]
+        if is_first:
+            raise refusal
+        return present
 
     async def _put(self, tx: Transaction, cart_id: str, sku: str, quantity: int) -> KeptCart:
         kept = (await store.lock(tx, cart_ids=[cart_id]))[cart_id]

@@ -1,0 +1,39 @@
+"""The real shop under fire, for a short while: whatever is done to its processes, every promise holds.
+
+`make chaos` does the same for ten minutes.
+"""
+
+import pytest
+
+from tests.chaos.plan import CLOCKS, DATABASE_LINES, DATABASE_MACHINES, LINES, MACHINES
+from tests.chaos.processes import FaketimeMissing, find_faketime
+from tests.chaos.run import Order, run
+from tests.servers import ServerMissing
+
+SECONDS = 26.0
+"""Enough for every kind of fault, see `plan`."""
+FEWEST_ORDERS = 5
+MET_ON_LINES = ("clients: cut", "clients: half open", "clients: held back", "clients: delayed")
+MET_ON_DATABASE_LINES = ("database: cut", "database: half open", "database: held back", "database: delayed")
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("has_database", "seed"), [(False, 5), (True, 5)], ids=["sqlite", "postgres"])
+async def test_a_shop_under_fire_keeps_every_promise(has_database: bool, seed: int) -> None:
+    try:
+        find_faketime()
+        report = await run(Order(seed=seed, seconds=SECONDS, has_database=has_database, shoppers=10, steps=2))
+    except (FaketimeMissing, ServerMissing) as missing:
+        pytest.skip(str(missing))
+
+    print(report.text())
+    assert report.violations == []
+    kinds = {*MACHINES, *LINES, *CLOCKS, *(DATABASE_MACHINES if has_database else ())}
+    assert report.faults.keys() >= kinds | set(DATABASE_LINES if has_database else ())
+    met = [*MET_ON_LINES, *(MET_ON_DATABASE_LINES if has_database else ())]
+    assert [what for what in met if not report.lines[what]] == []
+    assert report.noticed["the shop started"] >= 2, "killed once, restarted once"
+    assert report.noticed["the disk was found full"] > 0
+    assert not has_database or report.noticed["the database started"] >= 2
+    assert report.placed_under_fire >= FEWEST_ORDERS
+    assert report.orders["placed"] > 0

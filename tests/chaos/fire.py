@@ -16,6 +16,8 @@ LOOK_S = 0.1
 STOP_S = 20.0
 """How long an orderly stop under load may take."""
 REFILL_S = 0.3
+LONGER_S = 5.0
+"""How much longer a fault waits for something to happen to: whoever is to be killed may just be starting."""
 SLOW = Weather(delay_s=0.02, jitter_s=0.15, bytes_per_s=60_000)
 CUT = Weather(cut=0.15)
 HALF_CUT = Weather(half_open=0.15)
@@ -36,10 +38,23 @@ WEATHERS = {
 }
 
 
+MET = {
+    SLOW: "delayed",
+    CUT: "cut",
+    HALF_CUT: "half open",
+    HOLE: "held back",
+    SLOW_DATABASE: "delayed",
+    CUT_DATABASE: "cut",
+    HALF_CUT_DATABASE: "half open",
+}
+"""What a proxy counts where the weather has met with anything."""
+
+
 class _Process(Protocol):
     @property
     def is_running(self) -> bool: ...
     def start(self) -> object: ...
+    def kill(self) -> None: ...
 
 
 @dataclass(kw_only=True)
@@ -113,6 +128,7 @@ class Fire:
                 except Exception as error:
                     self.broken.append(str(error))
                     self.say(str(error))
+                    await asyncio.to_thread(process.kill)  # it may be there and yet do nothing
                 else:
                     self.noticed[f"{name} started"] += 1
                     self.noticed[f"{name} could not start yet"] += attempts - 1
@@ -126,6 +142,7 @@ class Fire:
             case Kind.RESTART_SHOP:
                 await self._end("the shop", self._stop_shop, lasts_s=fault.lasts_s)
             case Kind.FREEZE_SHOP:
+                await self._until(lambda: self.shop.is_running)
                 self.shop.freeze()
                 await asyncio.sleep(fault.lasts_s)
                 self.shop.thaw()
@@ -139,7 +156,16 @@ class Fire:
                 await self._weather(kind, fault.lasts_s)
         self.done[kind] += 1
 
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        """Until then, but not for long."""
+        for _ in range(int(LONGER_S / LOOK_S)):
+            if is_so():
+                return
+            await asyncio.sleep(LOOK_S)
+
     async def _end(self, name: str, act: Callable[[], None], *, lasts_s: float) -> None:
+        process: _Process | None = self.shop if name == "the shop" else self.database
+        await self._until(lambda: process is None or process.is_running)
         self._held.add(name)
         self._ordered.add(name)
         try:
@@ -167,6 +193,7 @@ class Fire:
         if database is None:
             return
         if kind is Kind.FREEZE_DATABASE:
+            await self._until(lambda: database.is_running)
             await asyncio.to_thread(database.freeze)
             await asyncio.sleep(lasts_s)
             await asyncio.to_thread(database.thaw)
@@ -190,8 +217,12 @@ class Fire:
         proxy = self.clients if is_clients else self.database_line
         if proxy is None:
             return
-        proxy.weather = WEATHERS[kind]
+        weather = WEATHERS[kind]
+        met_before = proxy.counted[MET[weather]]
+        proxy.weather = weather
         if kind in (Kind.CUT_CLIENTS, Kind.CUT_DATABASE):
             proxy.cut_all()
         await asyncio.sleep(seconds)
-        proxy.weather = FAIR
+        await self._until(lambda: proxy.counted[MET[weather]] > met_before or proxy.weather is not weather)
+        if proxy.weather is weather:  # else it has changed meanwhile
+            proxy.weather = FAIR

@@ -9,7 +9,7 @@ EVERY = EMBEDDED | {*DATABASE_MACHINES, *DATABASE_LINES}
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("seconds", [26, 300, 600])
+@pytest.mark.parametrize("seconds", [34, 300, 600])
 def test_every_kind_of_fault_has_its_turn_and_all_are_over_in_time(seed: int, seconds: float) -> None:
     for has_database, kinds in ((False, EMBEDDED), (True, EVERY)):
         plan = timeline(seed=seed, seconds=seconds, has_database=has_database)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import Process, World
 
 BROKER = "broker"
-ATTEMPTS = 12
 LONGEST_PAUSE_S = 20.0
 DELIVERY_TIMEOUT_S = 10.0
 CONFIRM_TIMEOUT_S = 3.0
@@ -110,7 +109,7 @@ async def _offer(world: "World", subscriber: Subscriber, consumer: str, envelope
         await subscriber.deliver([envelope])
     except Exception as error:
         world.surprised_by(error, f"{consumer} of {envelope.type}")
-        if attempt < ATTEMPTS and not isinstance(error, Permanent):
+        if attempt < world.plan.attempts and not isinstance(error, Permanent):
             return False
         try:
             await subscriber.park(envelope, error=f"{type(error).__name__}: {error}", attempts=attempt)

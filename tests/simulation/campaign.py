@@ -32,6 +32,7 @@ class Summary:
     met: Counter[str] = field(default_factory=Counter)
     virtual_s: float = 0.0
     steps: int = 0
+    longest_rest_s: float = 0.0
     took_s: float = 0.0
 
     def add(self, outcome: Outcome, *, is_alike: bool | None) -> None:
@@ -46,6 +47,7 @@ class Summary:
         self.met.update(outcome.met)
         self.virtual_s += outcome.seconds
         self.steps += outcome.steps
+        self.longest_rest_s = max(self.longest_rest_s, outcome.rested_s)
 
     @property
     def orders(self) -> int:
@@ -92,6 +94,7 @@ def report(summary: Summary) -> str:
     lines = [
         f"{summary.runs} seeds, {summary.repeated} of them twice; {summary.orders} orders, {summary.steps} steps,"
         f" {summary.virtual_s / 3600:.1f} virtual hours in {summary.took_s:.0f} s",
+        f"at rest at the latest {summary.longest_rest_s:.0f} virtual seconds after the last fault",
     ]
     for title, counts in (("States reached", summary.states), ("Faults injected", summary.injected)):
         lines += ["", f"{title}:"] + [f"  {count:>9}  {what}" for what, count in sorted(counts.items())]

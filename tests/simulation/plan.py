@@ -86,6 +86,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How long pieces are held for an order; shorter than in life, so that it ends while money is on its way."""
     payment_limit_s: float = 600.0
     """How long an order waits for its payment."""
+    attempts: int = 8
+    """How often an event is offered to a consumer before it is parked."""
     rates: dict[str, float] = {}
     happenings: tuple[Happening, ...] = ()
     skipped: tuple[int, ...] = ()
@@ -131,6 +133,7 @@ def drawn(seed: int) -> Plan:
         size=size,
         relay_every_s=chance.choice((2.0, 5.0, 20.0)),
         batch=chance.choice((1, 3, 256)),
+        attempts=chance.choice((8, 8, 2, 1)),
         reservation_s=reservation_s,
         payment_limit_s=payment_limit_s,
         rates=rates,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hansa.platform.providers import sandbox_ledger
+from tests.simulation import states
 from tests.simulation.invariants.evidence import Evidence
 from tests.simulation.workload import scene
 from tests.simulation.workload.door import Operation
@@ -47,6 +48,7 @@ async def _replay_dead_letters(world: "World") -> None:
         if store.holder is None and world.up:
             for row in store.query("SELECT consumer, event_id FROM dead_letters ORDER BY event_id"):
                 world.note("dead letter replayed", name, row[0])
+                world.states[states.REPLAYED] += 1
                 office = world.up[0].shop.dead_letters
                 try:
                     await office.replay(service=name, consumer=row[0], event_id=str(row[1]), actor="simulation")

@@ -69,6 +69,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     drawn: int
     seconds: float
     """Of virtual time."""
+    rested_s: float
+    """How long after the last fault all was at rest, looked at every few seconds."""
     steps: int
     history: tuple[str, ...] = ()
     """The notes about the subjects, where it was asked for."""
@@ -125,6 +127,7 @@ def _run(world: World, *, tells: bool) -> Outcome:
         met=dict(journal.met),
         drawn=world.faults.drawn,
         seconds=world.loop.time(),
+        rested_s=world.rested_s,
         steps=world.loop.steps,
         history=told(world, subjects[:3]) if tells else (),
     )
@@ -159,6 +162,7 @@ async def _day(world: World, history: History, journal: crowd.Journal, violation
     while len(world.up) < len(world.machines):
         await asyncio.sleep(0.1)
     await _rest(world, violations)
+    world.rested_s = world.loop.time() - world.plan.faults_end_s
     async with asyncio.timeout(COMING_BACK_WITHIN_S):
         await crowd.come_back(door_of, journal=journal, pause=_pause, most=MOST_ASKED_AGAIN)
     await _rest(world, violations)

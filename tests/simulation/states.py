@@ -17,6 +17,7 @@ WRONG_CLOCK = "something was committed while a clock stood wrong"
 OFFERED_AGAIN = "an event was offered again to who had its effect"
 PUBLISHED_TWICE = "an event was published twice"
 MAILED_TWICE = "a mail was handed over twice"
+REPLAYED = "an event was parked, and replayed by hand"
 CHARGED_AGAIN = "the provider was asked again for a charge that it had taken"
 EXPIRED_MEANWHILE = "a reservation expired while the payment was on its way"
 SOLD_AFTER_ALL = "an expired reservation was sold after all"
@@ -52,6 +53,7 @@ MARKED: tuple[str, ...] = (
     OFFERED_AGAIN,
     PUBLISHED_TWICE,
     MAILED_TWICE,
+    REPLAYED,
     CHARGED_AGAIN,
     EXPIRED_MEANWHILE,
     SOLD_AFTER_ALL,

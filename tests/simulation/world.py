@@ -22,7 +22,7 @@ from hansa.kernel.clock import Clock
 from hansa.kernel.errors import BusinessError, Fault
 from hansa.kernel.event import Envelope
 from hansa.kernel.ids import SEQUENCES, Ids
-from hansa.platform.messaging.local import Mischief
+from hansa.platform.messaging.local import LocalBus, Mischief, Retries
 from hansa.platform.messaging.port import Permanent, Received, Subscriber
 from hansa.platform.outbox.inbox import Inbox
 from hansa.platform.providers.sandbox import DELIVER_EVERY_S, SandboxProvider
@@ -123,8 +123,7 @@ class Process:
             ids=Ids(clock=self.clock, sequences=self.block, chance=chance),
             wire=world.network.wire(self),
             database=self._database,
-            bus=BrokerClient(world, self) if world.plan.bus == "broker" else None,
-            mischief=MISCHIEF,
+            bus=BrokerClient(world, self) if world.plan.bus == "broker" else self._local_bus(chance),
             mailer=world.letterbox,
             providers={world.provider.name: DistantProvider(world, self, world.provider)},
             passwords=Passwords(memory_kib=64, passes=1, chance=chance),
@@ -140,6 +139,10 @@ class Process:
             self.shop.jobs.start([job for job in jobs if job.name not in LEFT_OUT])
         world.up.append(self)
         world.note("is up", self.name, None)
+
+    def _local_bus(self, chance: random.Random) -> LocalBus:
+        retries = Retries(attempts=self.world.plan.attempts)
+        return LocalBus(clock=self.clock, chance=chance, retries=retries, mischief=MISCHIEF)
 
     def _database(self, settings: Settings, name: str, clock: Clock, ids: Ids) -> SimulatedDatabase:
         return SimulatedDatabase(world=self.world, process=self, store=self.world.stores[name], clock=clock, ids=ids)
@@ -239,6 +242,7 @@ class World:
         """Rare states that were seen (see states.py)."""
         self.watchers: list[Callable[[Store, Any], None]] = []
         """Told of every commit."""
+        self.rested_s = 0.0
         self._leased = 0
         self._delays = self.chances["delays"]
 

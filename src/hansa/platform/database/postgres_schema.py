@@ -1,12 +1,18 @@
 """The role and the schema that each service has in a PostgreSQL database, and what version the schema is at."""
 
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 
 from hansa.kernel.errors import Fault
 
 CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 30.0
+"""How long a server may take over a small question: a line that falls silent must not keep a start for ever."""
+CLOSE_TIMEOUT_S = 5.0
 
 
 def role_of(name: str) -> str:
@@ -17,20 +23,16 @@ def role_of(name: str) -> str:
 async def create_schema(*, dsn: str, name: str) -> None:
     """Make the role and the schema of a service if they are not there: nobody else has a right in it."""
     role = role_of(name)
-    connection = await _connect(dsn)
-    try:
+    async with connected(dsn) as connection:
         await _create_role(connection, role)
         if not await connection.fetchval("SELECT true FROM pg_namespace WHERE nspname = $1", name):
             await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{name}" AUTHORIZATION "{role}"')
             await connection.execute(f'REVOKE ALL ON SCHEMA "{name}" FROM PUBLIC')
-    finally:
-        await connection.close()
 
 
 async def version_in_schema(*, dsn: str, name: str, version_table: str) -> str | None:
     """The number of the last migration applied, or None where there was none yet."""
-    connection = await _connect(dsn)
-    try:
+    async with connected(dsn) as connection:
         if not await connection.fetchval(
             "SELECT true FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
             "WHERE nspname = $1 AND relname = $2",
@@ -41,16 +43,35 @@ async def version_in_schema(*, dsn: str, name: str, version_table: str) -> str |
         await connection.execute(f'SET ROLE "{role_of(name)}"')
         version: str | None = await connection.fetchval(f'SELECT version_num FROM "{name}"."{version_table}"')
         return version
-    finally:
-        await connection.close()
 
 
-async def _connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
-    """Raises Fault, in words that do not tell the password."""
+@asynccontextmanager
+async def connected(
+    dsn: str, *, answer_timeout_s: float | None = None
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection for a while, in which every answer is waited for so long and no longer.
+
+    Raises Fault, in words that do not tell the password, where the server cannot be reached, refuses, or falls silent.
+    """
     try:
-        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+        patience_s = answer_timeout_s or ANSWER_TIMEOUT_S
+        connection: Any = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, command_timeout=patience_s)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Fault(f"the PostgreSQL database cannot be reached: {error}") from error
+    try:
+        yield connection
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        raise Fault(f"the PostgreSQL database does not answer any more: {str(error) or 'it fell silent'}") from error
+    finally:
+        await _leave(connection)
+
+
+async def _leave(connection: Any) -> None:
+    """Politely, and without waiting for a server that is gone."""
+    try:
+        await connection.close(timeout=CLOSE_TIMEOUT_S)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _create_role(connection: "asyncpg.Connection[asyncpg.Record]", role: str) -> None:

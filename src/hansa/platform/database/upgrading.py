@@ -14,10 +14,12 @@ from sqlalchemy import Connection, NullPool, create_engine, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from hansa.platform.database.migrations import VERSION_TABLE, versions_in
-from hansa.platform.database.postgres_schema import CONNECT_TIMEOUT_S, create_schema, role_of
+from hansa.platform.database.postgres_schema import CONNECT_TIMEOUT_S, connected, create_schema, role_of
 
 LOCK_TIMEOUT_MS = 10_000
 """A migration that waits for a table makes everybody else wait behind it; better to give up and be started again."""
+LONGEST_STATEMENT_S = 3600.0
+"""What one statement of a migration, or another process's migrations, may take; a dead line must end some time."""
 
 _one_at_a_time = threading.Lock()
 """Alembic hands migrations their connection through a global (`alembic.op`)."""
@@ -52,15 +54,11 @@ def _begin_in_sqlite(connection: Connection) -> None:
 
 
 async def _upgrade_postgres(dsn: str, name: str, folder: Path) -> None:
-    guard = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
-    try:
-        # The lock of a transaction, not of a session, so that it also holds behind a pooler.
-        async with guard.transaction():
-            await guard.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"hansa migrations {name}")
-            await create_schema(dsn=dsn, name=name)
-            await _apply_to_postgres(dsn, name, folder)
-    finally:
-        await guard.close()
+    # The lock of a transaction, not of a session, so that it also holds behind a pooler.
+    async with connected(dsn, answer_timeout_s=LONGEST_STATEMENT_S) as guard, guard.transaction():
+        await guard.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"hansa migrations {name}")
+        await create_schema(dsn=dsn, name=name)
+        await _apply_to_postgres(dsn, name, folder)
 
 
 async def _apply_to_postgres(dsn: str, name: str, folder: Path) -> None:
@@ -68,6 +66,7 @@ async def _apply_to_postgres(dsn: str, name: str, folder: Path) -> None:
         return await asyncpg.connect(
             dsn,
             timeout=CONNECT_TIMEOUT_S,
+            command_timeout=LONGEST_STATEMENT_S,
             server_settings={
                 "application_name": f"hansa {name} migrations",
                 "role": role_of(name),

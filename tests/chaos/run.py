@@ -75,7 +75,6 @@ class Report:
     disk: str = ""
     requests: int = 0
     replies: Counter[str] = field(default_factory=Counter)
-    met: Counter[str] = field(default_factory=Counter)
     orders: Counter[str] = field(default_factory=Counter)
     placed_under_fire: int = 0
     rest_s: float = 0.0
@@ -217,7 +216,6 @@ async def _judge(fire: Fire, history: History, report: Report) -> None:
 def _sum_up(fire: Fire, history: History, crowds: Sequence[Crowd], report: Report) -> None:
     report.faults, report.noticed = fire.done, fire.noticed
     for each in crowds:
-        report.met += each.journal.met
         report.violations += [
             f"{said.check}: {said.text} [{each.seed} {said.actor} {said.subject}]" for said in each.journal.complaints
         ]

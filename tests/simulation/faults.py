@@ -36,6 +36,8 @@ class Faults:
         self._numbers = 0
         self.injected: Counter[str] = Counter()
         self.are_over = False
+        self.most_wrong_s = 0.0
+        """How far any clock was ever from the truth."""
 
     def strikes(self, kind: str) -> bool:
         """Whether this fault happens now."""
@@ -100,5 +102,6 @@ class Faults:
                     world.network.cut(machine.name, other, until=until)
             case "jump":
                 machine.clock.offset_s += happening.seconds
+                self.most_wrong_s = max(self.most_wrong_s, abs(machine.clock.offset_s))
             case "full":
                 world.stores[happening.other].full_until = until

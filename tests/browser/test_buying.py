@@ -71,6 +71,8 @@ async def test_a_member_buys_and_finds_the_order_in_the_account(
 
     await member.sign_up(f"buyer-{locale}-{scripts}@example.com".lower())
     await member.link("account.to_shop").first.click()
+    await member.page.get_by_role("search").get_by_role("searchbox").fill(stage.name(CAP, locale))
+    await member.page.get_by_role("search").get_by_role("button").click()
     await member.take(stage.name(CAP, locale))
     await member.go_to_checkout()
     await member.go_to_review(HOMES[locale])

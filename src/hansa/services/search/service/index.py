@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import msgspec
+import structlog
 import tantivy
 
 from hansa.kernel.clock import from_micros, to_micros
@@ -15,6 +16,8 @@ from hansa.services.search.rules.ordering import falling_key, newest_key, rising
 from hansa.services.search.rules.synonyms import synonyms
 from hansa.services.search.rules.words import LONG_TEXT, stem
 from hansa.services.search.service.values import Values
+
+log = structlog.get_logger()
 
 FORMAT = 3
 """To be raised when the schema or what entries say changes: an index of another format is built anew."""
@@ -188,7 +191,10 @@ class ProductIndex:
 
     def close(self) -> None:
         """Let go of the files; nothing is lost but what was not committed."""
-        self._writer.wait_merging_threads()
+        try:
+            self._writer.wait_merging_threads()
+        except ValueError as error:  # a full disk has ended one of its threads; what was committed is there
+            log.warning("the search index was not closed in order", folder=str(self.folder), error=str(error))
 
     def _document(self, entry: Entry) -> tantivy.Document:
         document = tantivy.Document()

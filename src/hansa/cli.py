@@ -30,7 +30,7 @@ from hansa.platform.http.serve import AddressInUse, HttpServer, check_free, free
 from hansa.platform.leases.folder import FolderOwned, OwnedFolder, Owner, find_owner, own
 from hansa.platform.memory import use_few_heaps
 from hansa.platform.rpc.remote import create_rpc_app, remote
-from hansa.platform.security.sealing import MasterKeyInvalid
+from hansa.platform.security.key_file import MasterKeyInvalid
 from hansa.platform.telemetry import logs
 from hansa.services.home.contract import Home
 from hansa.services.inventory.contract import Inventory

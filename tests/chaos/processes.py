@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.served import Served
+from tests.served import Served, pause
 from tests.servers import PostgresServer
 
 LIBRARY = "libfaketime.so.1"
@@ -152,7 +152,7 @@ def insist(
         except (AssertionError, RuntimeError) as error:
             if time.monotonic() - began > patience_s:
                 raise NotStarting(f"{what} does not start again within {patience_s:.0f} s: {error}") from error
-            time.sleep(PAUSE_S)
+            pause(PAUSE_S)
         else:
             return attempts
     return attempts

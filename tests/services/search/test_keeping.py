@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from hansa.kernel.errors import Fault
-from hansa.services.search.service.index import FORMAT, INDEX_FOLDER, STATE_FILE, VALUES_FILE
+from hansa.services.search.service.index import FORMAT, INDEX_FOLDER, STATE_FILE, VALUES_FILE, ProductIndex
 from tests.services.search.catalogue import SHOP, draft, usd, variant
 from tests.services.search.conftest import World, opened_world, slugs
 
@@ -315,3 +315,18 @@ async def test_every_process_keeps_an_index_of_its_own_in_step(two: tuple[World,
     await other.service.catch_up()
     assert await other.slugs("trilby") == ["hat"]
     assert [item.name for item in (await other.find("trilby")).items] == ["Straw trilby"]
+
+
+class _Panicked:
+    """A writer that has lost a thread to a full disk."""
+
+    def wait_merging_threads(self) -> None:
+        raise ValueError("Worker thread failed")
+
+
+def test_an_index_whose_writer_met_a_full_disk_can_be_closed(tmp_path: Path):
+    index = ProductIndex(folder=tmp_path, currencies=("USD",))
+    index.close()
+    index._writer = _Panicked()  # type: ignore[assignment]
+
+    index.close()

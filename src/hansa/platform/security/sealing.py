@@ -37,8 +37,6 @@ from hansa.platform.database.port import Database, forbid_open_transaction
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import MOMENT, SLOT, TEXT, field, key, optional, slot
 from hansa.platform.security.key_file import KEY_BYTES
-from hansa.platform.security.key_file import MasterKeyInvalid as MasterKeyInvalid
-from hansa.platform.security.key_file import master_key as master_key
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ def consumers(service: OrdersService) -> Sequence[Consumer[Any]]:
     """Orders are locked in the order of their ids, so that two batches never wait for each other in a ring."""
 
     async def captured(tx: Transaction, news: Sequence[Received[PaymentCaptured]]) -> None:
-        for event in sorted((each.event for each in news), key=_order):
-            await service.payment_captured(tx, order_id=event.order_id, amount=event.amount.amount)
+        events = sorted((each.event for each in news), key=_order)
+        await service.payments_captured(tx, {event.order_id: event.amount.amount for event in events})
 
     async def failed(tx: Transaction, news: Sequence[Received[PaymentFailed]]) -> None:
         for event in sorted((each.event for each in news), key=_order):

@@ -28,5 +28,6 @@ MANIFEST = Manifest(
     folder=Path(__file__).parent,
     build=build,
     consumers=consumers,
+    close=ProductsService.close,
     routes=routes,
 )

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -34,6 +34,25 @@ CAPTURED = "captured"
 DECLINED = payments.PaymentDeclined.code
 BY_BUYER = "buyer"
 BY_STAFF = "staff"
+
+
+class Standing(NamedTuple):
+    """How an order stands, as far as news of its payment are concerned."""
+
+    status: str
+    captured: int
+    is_told: bool
+    """Whether whoever placed it has an answer, so that nobody may be driving it any more."""
+    created_at: datetime
+
+
+def needs_news_of_capture(standing: Standing, *, amount: int, at: datetime) -> bool:
+    """Whether an order must be told that its money was taken. Whoever has just placed it hears that from payments
+    itself; should they die meanwhile, it is looked after at its first look."""
+    if standing.captured >= amount:
+        return False
+    is_being_driven = not standing.is_told and standing.created_at <= at < standing.created_at + FIRST_LOOK
+    return standing.status != "pending" or not is_being_driven
 
 
 def is_paid(order: Order) -> bool:

@@ -1,5 +1,6 @@
 """What orders do: each use case is a module here, and this is the whole of them."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from hansa.kernel.channel import Channel
@@ -122,8 +123,8 @@ class OrdersService:
 
     # What is heard: each within the transaction that notes it
 
-    async def payment_captured(self, tx: Transaction, *, order_id: str, amount: int) -> None:
-        await self._hearing.captured(tx, order_id=order_id, amount=amount)
+    async def payments_captured(self, tx: Transaction, amounts: Mapping[str, int]) -> None:
+        await self._hearing.captured(tx, amounts)
 
     async def payment_failed(self, tx: Transaction, *, order_id: str) -> None:
         await self._hearing.trouble(tx, order_id=order_id)

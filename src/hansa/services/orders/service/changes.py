@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 from msgspec.structs import replace
 
 from hansa.kernel.event import Event
@@ -27,18 +28,34 @@ async def save(
     """Keep what has changed since, and that it has, with what else is to be told in its history."""
     await store.save(tx, record, since=since)
     entries = (*history.changes(since.order, record.order, actor=actor), *also)
-    await entry_store.add(tx, entries, order_id=record.order.id)
+    await entry_store.add(tx, {record.order.id: entries})
+
+
+class Certain(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it was read, of which money is certain and the pieces are sold."""
+
+    record: Record
+    payment: OrderPayment
+
+
+async def place_all(tx: Transaction, certain: Sequence[Certain], *, at: datetime) -> list[Record | None]:
+    """Place pending orders that nobody has locked; None for one that has changed since it was read."""
+    placed = [_placed(each.record, payment=each.payment, at=at) for each in certain]
+    done = await store.place(tx, [(each.record, record) for each, record in zip(certain, placed, strict=True)])
+    entries = {}
+    for each, record in zip(certain, placed, strict=True):
+        if record.order.id in done:
+            entries[record.order.id] = history.changes(each.record.order, record.order)
+            _emit_placed(tx, record)
+    await entry_store.add(tx, entries)
+    return [record if record.order.id in done else None for record in placed]
 
 
 async def place(tx: Transaction, record: Record, *, payment: OrderPayment, at: datetime) -> Record:
     """Money is certain and the pieces are sold."""
-    placed = _settled(record, states.placed(record.order, payment=payment, at=at))
+    placed = _placed(record, payment=payment, at=at)
     await save(tx, placed, since=record)
-    _emit(
-        tx,
-        placed,
-        answers.order_placed(placed.order, cart_id=placed.cart_id, person=placed.person, contact=placed.contact),
-    )
+    _emit_placed(tx, placed)
     return placed
 
 
@@ -71,6 +88,10 @@ async def fulfil(tx: Transaction, record: Record, order: Order, *, actor: str) -
     return fulfilled
 
 
+def _placed(record: Record, *, payment: OrderPayment, at: datetime) -> Record:
+    return _settled(record, states.placed(record.order, payment=payment, at=at))
+
+
 def _settled(record: Record, order: Order, *, told: str | None = None) -> Record:
     """Nobody looks after it any more, nobody charges it, and who placed it has an answer: the first one stays."""
     first = record.answer or told or answers.kept(order)
@@ -80,6 +101,14 @@ def _settled(record: Record, order: Order, *, told: str | None = None) -> Record
 async def _free_cart(tx: Transaction, record: Record) -> None:
     if record.cart_id is not None:
         await claims.free_cart(tx, cart_id=record.cart_id, order_id=record.order.id)
+
+
+def _emit_placed(tx: Transaction, record: Record) -> None:
+    _emit(
+        tx,
+        record,
+        answers.order_placed(record.order, cart_id=record.cart_id, person=record.person, contact=record.contact),
+    )
 
 
 def _emit(tx: Transaction, record: Record, event: Event) -> None:

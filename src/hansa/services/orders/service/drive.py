@@ -5,23 +5,27 @@ is always due to be looked after at some time.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import structlog
 
 from hansa.kernel.channel import Channel
 from hansa.kernel.errors import BusinessError, Fault
 from hansa.kernel.ids import slot_of
+from hansa.platform.database.batcher import Batcher
+from hansa.platform.database.port import Transaction
 from hansa.platform.jobs.soon import Soon
 from hansa.platform.resilience.single_flight import Flights
 from hansa.platform.security.sealing import PersonErased
 from hansa.services.inventory.contract import Inventory, Line, OutOfStock, ReservationGone
-from hansa.services.orders.contract import OrderPayment
+from hansa.services.orders.contract import Contact, OrderPayment
 from hansa.services.orders.rules import answers, states
 from hansa.services.orders.rules.answers import Overdue
 from hansa.services.orders.service import changes
 from hansa.services.orders.service.books import Books
+from hansa.services.orders.service.changes import Certain
 from hansa.services.orders.store import lists
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store.orders import Record
@@ -37,6 +41,14 @@ MOST_RESUMING = 4
 log = structlog.get_logger()
 
 
+class Fresh(NamedTuple):
+    """An order just made, with what is sealed in it still in the clear."""
+
+    record: Record
+    contact: Contact
+    token: str
+
+
 class Uncertain(Exception):
     """Nobody knows yet whether money has moved, so the order stays pending."""
 
@@ -50,22 +62,25 @@ class Driver:
         self._payments = payments
         self._channel = channel
         self._flights: Flights[Record] = Flights()
+        self._placing: Batcher[Certain, Record | None] = Batcher(
+            database=books.database, act=self._place_all, slots=lambda certain: (certain.record.slot,)
+        )
         self.resuming = Soon(self.resume, name="orders.resume", most=MOST_RESUMING)
 
-    async def drive(self, *, order_id: str, fresh: Record | None = None) -> Record:
+    async def drive(self, *, order_id: str, fresh: Fresh | None = None) -> Record:
         """The order as far as it goes by now: still `pending` where the payment is not certain yet.
 
-        `fresh` is the order just made, which nobody has charged yet. Raises Fault where it broke before money moved, or
-        where what had come of it could not be written down.
+        `fresh` is the order if it was just made, which nobody has charged yet. Raises Fault where it broke before money
+        moved, or where what had come of it could not be written down.
         """
         return await self._flights.share(order_id, lambda: self._drive(order_id, fresh))
 
-    async def _drive(self, order_id: str, fresh: Record | None) -> Record:
-        record = fresh or await self._books.find(order=order_id)
+    async def _drive(self, order_id: str, fresh: Fresh | None) -> Record:
+        record = fresh.record if fresh else await self._books.find(order=order_id)
         if record.order.status != "pending":
             return record
         try:  # no transaction is open: a slow bank holds no rows
-            payment = await self._payment(record, is_fresh=fresh is not None)
+            payment = await self._payment(record, fresh)
             with uncertain_after_fault():
                 await self._inventory.sell(key=order_id, order_id=order_id)
         except Uncertain:
@@ -75,24 +90,32 @@ class Driver:
         except ReservationGone as error:
             return await self._reject(record, error, even_if_paid=True)
 
+        placed = await self._placing.submit(Certain(record=record, payment=payment))
+        return placed or await self._place(record, payment)
+
+    async def _place_all(self, tx: Transaction, certain: Sequence[Certain]) -> Sequence[Record | None]:
+        return await changes.place_all(tx, certain, at=self._books.clock.now())
+
+    async def _place(self, record: Record, payment: OrderPayment) -> Record:
+        """Place an order that has changed since it was read."""
         async with self._books.database.write(record.slot) as tx:
-            latest = await store.lock(tx, order_id=order_id) or record
+            latest = await store.lock(tx, order_id=record.order.id) or record
             if latest.order.status != "pending":
                 return latest  # cancelled meanwhile: its event gives pieces and money back
             return await changes.place(tx, latest, payment=payment, at=self._books.clock.now())
 
-    async def _payment(self, record: Record, *, is_fresh: bool) -> OrderPayment:
+    async def _payment(self, record: Record, fresh: Fresh | None) -> OrderPayment:
         """The payment once it is made. The pieces are held before any money moves."""
         order = record.order
         if states.is_paid(order):
             return order.payments[0]
-        payment = None if is_fresh else await self._payment_known(record)
+        payment = None if fresh else await self._payment_known(record)
         is_overdue = states.is_overdue(order, at=self._books.clock.now())
         if payment is None:
             if is_overdue:
                 raise Overdue()
             await self._reserve(record)
-            payment = await self._charge(record)
+            payment = await self._charge(record, token=fresh.token if fresh else await self._token(record))
         if payment.state in ("failed", "voided"):
             raise PaymentDeclined()
         if payment.state != states.CAPTURED:
@@ -120,15 +143,18 @@ class Driver:
             expires_at=states.reserved_until(order),
         )
 
-    async def _charge(self, record: Record) -> OrderPayment:
-        order = record.order
+    async def _token(self, record: Record) -> str:
         box = await self._books.keyring.box(person=record.person)
+        return box.open(record.token, str, context=TOKEN_CONTEXT)
+
+    async def _charge(self, record: Record, *, token: str) -> OrderPayment:
+        order = record.order
         with uncertain_after_fault():
             payment = await self._payments.charge(
                 key=order.id,
                 order_id=order.id,
                 provider=order.payments[0].provider,
-                token=box.open(record.token, str, context=TOKEN_CONTEXT),
+                token=token,
                 amount=order.total,
             )
         return states.payment_of(payment)
@@ -167,6 +193,7 @@ class Driver:
         """Break off what is being driven; it is due again after the next start."""
         await self.resuming.close()
         await self._flights.close()
+        await self._placing.close()
 
 
 @contextmanager

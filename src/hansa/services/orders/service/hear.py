@@ -1,5 +1,6 @@
 """What orders do about what happened elsewhere, within the transaction that notes that it was heard."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -26,8 +27,17 @@ class Hearing:
     def __init__(self, *, books: Books) -> None:
         self._books = books
 
-    async def captured(self, tx: Transaction, *, order_id: str, amount: int) -> None:
-        """The money is there: the order is driven on at once. Money for what is over, payments gives back by itself."""
+    async def captured(self, tx: Transaction, amounts: Mapping[str, int]) -> None:
+        """The money for these orders is there, so they are driven on at once. Money for what is over, payments gives
+        back by itself. Those whose driver was told already, or is being told, are left to it: mostly all."""
+        at = self._books.clock.now()
+        standing = await store.standing(tx, order_ids=list(amounts))
+        for order_id, amount in amounts.items():
+            its_standing = standing.get(order_id)
+            if its_standing is None or states.needs_news_of_capture(its_standing, amount=amount, at=at):
+                await self._captured(tx, order_id=order_id, amount=amount)
+
+    async def _captured(self, tx: Transaction, *, order_id: str, amount: int) -> None:
         record = await self._lock(tx, order_id)
         if record is not None:
             now = self._books.clock.now()

@@ -1,7 +1,8 @@
 """Placing an order: quote, reserve, charge, record; the same key finds the same order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -10,7 +11,9 @@ from hansa.kernel.channel import Channel
 from hansa.kernel.clock import to_micros
 from hansa.kernel.errors import BusinessError, Fault, IdempotencyKeyReused
 from hansa.kernel.ids import guest_name
+from hansa.platform.database.batcher import Batcher
 from hansa.platform.database.idempotency import digest
+from hansa.platform.database.port import Transaction
 from hansa.platform.resilience.single_flight import Flights
 from hansa.platform.security.sealing import PersonErased
 from hansa.services.carts import contract as carts
@@ -28,7 +31,7 @@ from hansa.services.orders.contract import (
 )
 from hansa.services.orders.rules import answers, drafts, states
 from hansa.services.orders.service.books import Books
-from hansa.services.orders.service.drive import TOKEN_CONTEXT, Driver
+from hansa.services.orders.service.drive import TOKEN_CONTEXT, Driver, Fresh
 from hansa.services.orders.store import claims
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store.claims import Claim
@@ -54,6 +57,13 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
+class Opening(NamedTuple):
+    """A new order and the key it is to be kept under."""
+
+    claim: Claim
+    record: Record
+
+
 class Placing:
     """See the module."""
 
@@ -76,6 +86,11 @@ class Placing:
         self._channel = channel
         self._patience_s = patience_s
         self._flights: Flights[Order] = Flights()
+        self._opening: Batcher[Opening, Claim] = Batcher(
+            database=books.database,
+            act=self._open_all,
+            slots=lambda opening: (opening.claim.slot, *opening.record.slots),
+        )
 
     async def place(self, *, key: str, draft: OrderDraft, member: str | None, locale: str, currency: str) -> Order:
         asked = digest(draft, member, drafts.currency_asked_for(draft, currency=currency))
@@ -95,45 +110,61 @@ class Placing:
     async def close(self) -> None:
         """Break off what is being placed: a repetition goes on with it."""
         await self._flights.close()
+        await self._opening.close()
 
     async def _place(self, wish: Wish) -> Order:
-        claim = await claims.find_key(self._books.database, slot=wish.slot, key=wish.key)
-        fresh = None
-        if claim is None:
-            try:
-                claim, fresh = await self._open(wish)
-            except BusinessError:
-                # Another process may have placed this very order meanwhile: then that is why its cart is closed.
-                claim = await claims.find_key(self._books.database, slot=wish.slot, key=wish.key)
-                if claim is None:
-                    raise
+        claim, fresh = await self._claimed(wish)
         if claim.request != wish.request:
             raise IdempotencyKeyReused()
-        record = fresh or await self._books.find(order=claim.order_id)
+        record = fresh.record if fresh else await self._books.find(order=claim.order_id)
         if record.answer is None:
             record = await self._driver.drive(order_id=record.order.id, fresh=fresh)
         if record.answer is None:
             record = await self._keep_pending(record)
-        return answers.replayed(record.answer, contact=await self._books.contact(record))
+        return answers.replayed(record.answer, contact=fresh.contact if fresh else await self._books.contact(record))
 
-    async def _open(self, wish: Wish) -> tuple[Claim, Record | None]:
+    async def _claimed(self, wish: Wish) -> tuple[Claim, Fresh | None]:
+        """The order that the key stands for: a new one, unless it was used before."""
+        try:
+            return await self._open(wish)
+        except (BusinessError, Fault):
+            # The first time it may have gone well: then that is why its cart is closed, or a price is another one now.
+            claim = await claims.find_key(self._books.database, slot=wish.slot, key=wish.key)
+            if claim is None:
+                raise
+            return claim, None
+
+    async def _open(self, wish: Wish) -> tuple[Claim, Fresh | None]:
         """Write a new order down under its key; if somebody was faster with the key, whatever they wrote."""
         basket = await self._basket(wish)
         quote = await self._quote(wish, basket)
-        record = await self._sealed(wish, basket, quote)
-        claim = Claim(slot=wish.slot, key=wish.key, request=wish.request, order_id=record.order.id)
-        async with self._books.database.write(wish.slot, *record.slots) as tx:
-            if await claims.claim_key(tx, claim=claim, at=record.order.created_at):
-                if record.cart_id is not None and not await claims.claim_cart(
-                    tx, cart_id=record.cart_id, order_id=record.order.id
-                ):
-                    raise CartOrdered()
-                await store.add(tx, [record])
-                return claim, record
-            earlier = await claims.find_key(tx, slot=wish.slot, key=wish.key)
-        if earlier is None:
-            raise Fault("a key was taken and forgotten at once")
-        return earlier, None
+        fresh = await self._sealed(wish, basket, quote)
+        claim = Claim(slot=wish.slot, key=wish.key, request=wish.request, order_id=fresh.record.order.id)
+        claimed = await self._opening.submit(Opening(claim, fresh.record))
+        return claimed, fresh if claimed is claim else None
+
+    async def _open_all(self, tx: Transaction, openings: Sequence[Opening]) -> list[Claim | Exception]:
+        """Write new orders down, each under its own key: the claim of whoever has the key now, or CartOrdered."""
+        at = self._books.clock.now()
+        first = await claims.claim_keys(tx, [each.claim for each in openings], at=at)
+        fresh = [each for each in openings if each.claim.order_id in first]
+        carts = {each.claim.order_id: each.record.cart_id for each in fresh if each.record.cart_id is not None}
+        theirs = await claims.claim_carts(tx, carts)
+        refused = {order_id for order_id in carts if order_id not in theirs}
+        await claims.give_back_keys(tx, [each.claim for each in fresh if each.claim.order_id in refused])
+        await store.add(tx, [each.record for each in fresh if each.claim.order_id not in refused])
+        return [
+            each.claim
+            if each.claim.order_id in first and each.claim.order_id not in refused
+            else CartOrdered()
+            if each.claim.order_id in refused
+            else await self._earlier(tx, each.claim)
+            for each in openings
+        ]
+
+    async def _earlier(self, tx: Transaction, claim: Claim) -> Claim | Exception:
+        earlier = await claims.find_key(tx, slot=claim.slot, key=claim.key)
+        return earlier or Fault("a key was taken and forgotten at once")
 
     async def _basket(self, wish: Wish) -> Basket | None:
         """What the cart holds, if a cart is to be ordered."""
@@ -171,7 +202,7 @@ class Placing:
                     raise QuoteChanged(total=quote.total, fingerprint=quote.fingerprint)
         return quote
 
-    async def _sealed(self, wish: Wish, basket: Basket | None, quote: Quote) -> Record:
+    async def _sealed(self, wish: Wish, basket: Basket | None, quote: Quote) -> Fresh:
         """The new order, with all that is personal sealed under its person."""
         draft, now = wish.draft, self._books.clock.now()
         slot = drafts.slot_for_order(key=wish.key, member=wish.member, basket=basket)
@@ -187,7 +218,7 @@ class Placing:
             box = await self._books.keyring.box(person=person)
         except PersonErased as error:
             raise OrderConflict(order_status="erased") from error
-        return Record(
+        record = Record(
             order=drafts.opened(
                 order_id=order_id, quote=quote, draft=draft, locale=wish.locale, channel=self._channel.name, at=now
             ),
@@ -200,6 +231,7 @@ class Placing:
             attempts=0,
             resume_at=to_micros(now + states.FIRST_LOOK),
         )
+        return Fresh(record, contact, draft.payment.token)
 
     async def _keep_pending(self, record: Record) -> Record:
         """The answer is about to be `pending`: keep that, unless another answer has come up."""

@@ -1,15 +1,16 @@
 """What may be had once: an idempotency key, and a cart."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import bindparam, delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, delete, select, tuple_
 
 from hansa.kernel.clock import to_micros
 from hansa.kernel.ids import slot_of
 from hansa.platform.database.port import Database, Reader, Transaction
-from hansa.platform.database.statement import Statement
+from hansa.platform.database.rows import insert_rows
+from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import ID, MOMENT, SLOT, TEXT
 from hansa.services.orders.tables import ORDER_CARTS, ORDER_KEYS
 
@@ -28,19 +29,15 @@ FIND_KEY = Statement(
         ORDER_KEYS.c.slot == bindparam("of_slot", type_=SLOT), ORDER_KEYS.c.key == bindparam("of_key", type_=TEXT)
     )
 )
-CLAIM_KEY = Statement(
-    insert(ORDER_KEYS)
-    .values({name: bindparam(name) for name in ORDER_KEYS.c.keys()})
-    .on_conflict_do_nothing()
-    .returning(ORDER_KEYS.c.order_id)
+CLAIM_KEYS = Statement(insert_rows(ORDER_KEYS).on_conflict_do_nothing().returning(ORDER_KEYS.c.order_id))
+_GIVEN_BACK = rows_parameter("given_back", slot=SLOT, key=TEXT)
+GIVE_BACK_KEYS = Statement(
+    delete(ORDER_KEYS).where(
+        tuple_(ORDER_KEYS.c.slot, ORDER_KEYS.c.key).in_(select(_GIVEN_BACK.c.slot, _GIVEN_BACK.c.key))
+    )
 )
 FORGET_KEYS = Statement(delete(ORDER_KEYS).where(ORDER_KEYS.c.claimed_at < bindparam("before", type_=MOMENT)))
-CLAIM_CART = Statement(
-    insert(ORDER_CARTS)
-    .values({name: bindparam(name) for name in ORDER_CARTS.c.keys()})
-    .on_conflict_do_nothing()
-    .returning(ORDER_CARTS.c.order_id)
-)
+CLAIM_CARTS = Statement(insert_rows(ORDER_CARTS).on_conflict_do_nothing().returning(ORDER_CARTS.c.order_id))
 FREE_CART = Statement(
     delete(ORDER_CARTS).where(
         ORDER_CARTS.c.slot == bindparam("of_slot", type_=SLOT),
@@ -55,27 +52,35 @@ async def find_key(reader: Reader | Database, *, slot: int, key: str) -> Claim |
     return None if row is None else Claim(slot=slot, key=key, request=row["request"], order_id=str(row["order_id"]))
 
 
-async def claim_key(tx: Transaction, *, claim: Claim, at: datetime) -> bool:
-    """Take a key for an order; False if it stands for one already. Waits for others who are just taking it."""
-    row = await tx.one(
-        CLAIM_KEY,
-        slot=claim.slot,
-        key=claim.key,
-        request=claim.request,
-        order_id=int(claim.order_id),
-        claimed_at=to_micros(at),
+async def claim_keys(tx: Transaction, claims: Sequence[Claim], *, at: datetime) -> set[str]:
+    """Take keys for orders, and say which orders have got theirs; of two that want one key in the same set, the first.
+
+    Waits for others who are just taking one of them. In the order of the keys, so that no two wait in a ring.
+    """
+    moment = to_micros(at)
+    wanted = sorted(claims, key=lambda claim: (claim.slot, claim.key))
+    rows = await tx.all(
+        CLAIM_KEYS, rows=[(claim.slot, claim.key, claim.request, int(claim.order_id), moment) for claim in wanted]
     )
-    return row is not None
+    return {str(row["order_id"]) for row in rows}
+
+
+async def give_back_keys(tx: Transaction, claims: Sequence[Claim]) -> None:
+    """Undo what this transaction has claimed."""
+    if claims:
+        await tx.run(GIVE_BACK_KEYS, given_back=[(claim.slot, claim.key) for claim in claims])
 
 
 async def forget_keys(tx: Transaction, *, before: datetime) -> None:
     await tx.run(FORGET_KEYS, before=to_micros(before))
 
 
-async def claim_cart(tx: Transaction, *, cart_id: str, order_id: str) -> bool:
-    """Take a cart for an order; False if another living order has it."""
-    row = await tx.one(CLAIM_CART, slot=slot_of(cart_id), cart_id=int(cart_id), order_id=int(order_id))
-    return row is not None
+async def claim_carts(tx: Transaction, carts: Mapping[str, str]) -> set[str]:
+    """Take carts for orders (`carts` by order), and say which orders have got theirs: a cart has one living order."""
+    if not carts:
+        return set()
+    wanted = sorted((slot_of(cart_id), int(cart_id), int(order_id)) for order_id, cart_id in carts.items())
+    return {str(row["order_id"]) for row in await tx.all(CLAIM_CARTS, rows=wanted)}
 
 
 async def free_cart(tx: Transaction, *, cart_id: str, order_id: str) -> None:

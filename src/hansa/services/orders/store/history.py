@@ -1,6 +1,6 @@
 """What happened to orders: entries are added and read, and nothing else is done to them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import bindparam, func, select, true
@@ -36,12 +36,12 @@ GET_ENTRIES = Statement(
 )
 
 
-async def add(tx: Transaction, entries: Sequence[Entry], *, order_id: str) -> None:
-    """Write down what this transaction does to an order whose row it has locked."""
-    slot = slot_of(order_id)
+async def add(tx: Transaction, entries: Mapping[str, Sequence[Entry]]) -> None:
+    """Write down, by order id, what this transaction does to orders whose rows it has locked."""
     rows = [
-        (slot, int(order_id), number, to_micros(entry.at), entry.kind, entry.actor, _json(entry))
-        for number, entry in enumerate(entries, start=1)
+        (slot_of(order_id), int(order_id), number, to_micros(entry.at), entry.kind, entry.actor, _json(entry))
+        for order_id, its_entries in entries.items()
+        for number, entry in enumerate(its_entries, start=1)
     ]
     if rows:
         await tx.run(ADD_ENTRIES, rows=rows)

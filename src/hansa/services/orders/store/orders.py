@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import Select, and_, bindparam, literal_column, select, update
 
 from hansa.kernel.clock import from_micros, to_micros
 from hansa.kernel.errors import Fault
@@ -13,7 +13,7 @@ from hansa.kernel.money import Money
 from hansa.platform.database.port import Reader, Row, Transaction
 from hansa.platform.database.rows import insert_rows, row_of
 from hansa.platform.database.statement import Statement, rows_parameter
-from hansa.platform.database.tables import COUNT, ID, SLOT, TEXT
+from hansa.platform.database.tables import COUNT, FLAG, ID, SLOT, TEXT
 from hansa.services.orders.contract import (
     Adjustment,
     Contact,
@@ -26,6 +26,7 @@ from hansa.services.orders.contract import (
     OrderRefund,
     Parcel,
 )
+from hansa.services.orders.rules.states import Standing
 from hansa.services.orders.tables import FULFILMENTS, ORDER_LINES, ORDER_REFUNDS, ORDERS
 
 
@@ -71,6 +72,12 @@ GET_LINES = Statement(_of(ORDER_LINES, select(ORDER_LINES)).order_by(ORDER_LINES
 GET_FULFILMENTS = Statement(_of(FULFILMENTS, select(FULFILMENTS)).order_by(FULFILMENTS.c.fulfilment_id))
 GET_REFUNDS = Statement(_of(ORDER_REFUNDS, select(ORDER_REFUNDS)).order_by(ORDER_REFUNDS.c.refund_id))
 
+_NAMED = rows_parameter("named", slot=SLOT, order_id=ID)
+GET_STANDING = Statement(
+    select(
+        ORDERS.c.order_id, ORDERS.c.status, ORDERS.c.captured, ORDERS.c.answer.is_not(None), ORDERS.c.created_at
+    ).select_from(ORDERS.join(_NAMED, and_(ORDERS.c.slot == _NAMED.c.slot, ORDERS.c.order_id == _NAMED.c.order_id)))
+)
 ADD_ORDERS = Statement(insert_rows(ORDERS))
 ADD_LINES = Statement(insert_rows(ORDER_LINES))
 ADD_FULFILMENTS = Statement(insert_rows(FULFILMENTS))
@@ -79,6 +86,8 @@ _CHANGING = (
     *("status", "reason", "payment_state", "authorized", "captured", "answer", "payment_token"),
     *("version", "attempts", "resume_at", "updated_at"),
 )
+_OF_THE_UNDONE = ("reason", "resume_at")
+"""What an order that is placed has none of."""
 SAVE_ORDER = Statement(
     update(ORDERS)
     .where(
@@ -87,6 +96,27 @@ SAVE_ORDER = Statement(
     )
     .values({name: bindparam(f"new_{name}", type_=ORDERS.c[name].type) for name in _CHANGING})
     .returning(ORDERS.c.version)
+)
+_PLACED = rows_parameter(
+    "placed",
+    slot=SLOT,
+    order_id=ID,
+    since=COUNT,
+    is_told=FLAG,
+    **{name: ORDERS.c[name].type for name in _CHANGING if name not in _OF_THE_UNDONE},
+)
+PLACE_ORDERS = Statement(
+    update(ORDERS)
+    .where(
+        ORDERS.c.slot == _PLACED.c.slot,
+        ORDERS.c.order_id == _PLACED.c.order_id,
+        ORDERS.c.version == _PLACED.c.since,
+        # Spelled out as in the index of the pending ones.
+        ORDERS.c.status == literal_column("'pending'"),
+        ORDERS.c.answer.is_not(None) == _PLACED.c.is_told,
+    )
+    .values({name: _PLACED.c[name] for name in _CHANGING if name not in _OF_THE_UNDONE} | {"resume_at": None})
+    .returning(ORDERS.c.order_id)
 )
 _COUNTED = rows_parameter(
     "lines", slot=SLOT, order_id=ID, sku=TEXT, now_fulfilled=COUNT, now_returned=COUNT, now_cancelled=COUNT
@@ -105,6 +135,12 @@ COUNT_LINES = Statement(
 async def find(reader: Reader, *, order_id: str) -> Record | None:
     """The order, or None. Use within one snapshot."""
     return await _whole(reader, GET_ORDER, order_id)
+
+
+async def standing(reader: Reader, *, order_ids: Sequence[str]) -> dict[str, Standing]:
+    """How some orders stand at this moment, without a lock."""
+    rows = await reader.all(GET_STANDING, named=[(slot_of(order_id), int(order_id)) for order_id in order_ids])
+    return {str(row[0]): Standing(row[1], row[2], bool(row[3]), from_micros(row[4])) for row in rows}
 
 
 async def lock(tx: Transaction, *, order_id: str) -> Record | None:
@@ -142,6 +178,22 @@ async def save(tx: Transaction, record: Record, *, since: Record) -> None:
             for line in record.order.lines
         ]
         await tx.run(COUNT_LINES, lines=counts)
+
+
+async def place(tx: Transaction, changes: Sequence[tuple[Record, Record]]) -> set[str]:
+    """Make pending orders placed, each as it was read and as it is to be; say which are, for those that have changed
+    meanwhile are left alone. Nobody need have locked them."""
+    rows = []
+    for before, after in sorted(changes, key=lambda change: (change[0].slot, int(change[0].order.id))):
+        payment = after.order.payments[0]
+        rows.append(
+            (
+                *(before.slot, int(before.order.id), before.order.version, before.answer is not None),
+                *(after.order.status, payment.state, payment.authorized, payment.captured, after.answer, after.token),
+                *(after.order.version, after.attempts, to_micros(after.order.updated_at)),
+            )
+        )
+    return {str(row["order_id"]) for row in await tx.all(PLACE_ORDERS, placed=rows)}
 
 
 async def _whole(reader: Reader, statement: Statement, order_id: str) -> Record | None:

@@ -42,7 +42,8 @@ from hansa.services.products.contract import (
 from hansa.services.products.events import VariantAvailabilityChanged
 from hansa.services.products.service import putting
 from hansa.services.products.service.listing import Listing
-from hansa.services.products.service.showing import shown_categories, shown_offer, shown_product
+from hansa.services.products.service.offering import Offering, Terms
+from hansa.services.products.service.showing import shown_categories, shown_product
 from hansa.services.products.store import availability, records, showing, writing
 from hansa.services.products.store.records import KeptProduct
 
@@ -64,6 +65,7 @@ class ProductsService:
         self._ids = ids
         self._pictures = pictures
         self._default_locale = default_locale
+        self._offering = Offering(database=database, clock=clock)
 
     async def get(self, *, name: str, locale: str, currency: str, price_list: str = MAIN) -> Product:
         found = await self._get(name, locale, currency, price_list) if is_id(name) else None
@@ -120,17 +122,11 @@ class ProductsService:
     async def offers(
         self, *, skus: tuple[str, ...], locale: str, currency: str, price_list: str = MAIN
     ) -> tuple[Offer, ...]:
-        wanted = [sku for sku in dict.fromkeys(skus) if rules.is_askable(sku)]
-        found = await showing.offers(
-            self._database,
-            skus=wanted,
-            languages=self._languages(locale),
-            currency=currency,
-            price_list=price_list,
-            now=self._now(),
-        )
-        rows = [found[sku] for sku in wanted if sku in found]
-        return tuple(shown_offer(row, currency=currency) for row in rows if row["amount"] is not None)
+        return await self._offering.offers(skus=skus, terms=Terms(self._languages(locale), currency, price_list))
+
+    async def close(self) -> None:
+        """Break off look-ups under way."""
+        await self._offering.close()
 
     async def record(self, *, product_id: str) -> ProductRecord:
         if not is_id(product_id):

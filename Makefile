@@ -21,7 +21,7 @@ EDITABLE := --no-build-isolation --no-deps --editable .
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: .venv/.runtime ## run the shop [PORT=8000] [DATA=./data]
@@ -44,6 +44,16 @@ chaos: .venv/.dev ## the real shop under fire for ten minutes [ARGS='--seconds 6
 .PHONY: relevance
 relevance: .venv/.dev ## how good searches are (NDCG@10), beside plain BM25 [ARGS=-v]
 	@.venv/bin/python -m bench.relevance $(ARGS)
+
+.PHONY: bench
+bench: .venv/.dev ## speed beside nginx and pgbench, in less than 15 minutes [ARGS='--long' or '--only reads,orders']
+	@tests/install-servers
+	@.venv/bin/python -m bench $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: .venv/.dev ## the same in about a minute: once, and little of everything
+	@tests/install-servers
+	@.venv/bin/python -m bench --quick $(ARGS)
 
 .PHONY: check
 check: .venv/.dev ## style, types and arrows, in less than a minute

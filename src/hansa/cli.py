@@ -28,7 +28,7 @@ from hansa.kernel.errors import Fault, StorageFull
 from hansa.platform.database.migrations import NewerData
 from hansa.platform.http.serve import AddressInUse, HttpServer, check_free, free_port, told_to_stop
 from hansa.platform.leases.folder import FolderOwned, OwnedFolder, Owner, find_owner, own
-from hansa.platform.memory import use_few_heaps
+from hansa.platform.memory import leave_what_stays, use_few_heaps
 from hansa.platform.rpc.remote import create_rpc_app, remote
 from hansa.platform.security.key_file import MasterKeyInvalid
 from hansa.platform.telemetry import logs
@@ -244,6 +244,7 @@ async def _serve_until(told: asyncio.Event, shop: Shop, owned: OwnedFolder) -> i
     for server in servers:
         await server.start()
     shop.start()
+    leave_what_stays()
     owned.announce(control)
     _say(f"Hansa is open at http://{settings.host}:{settings.port}  (API: /docs, stop with Ctrl-C)")
     await told.wait()

@@ -1,5 +1,6 @@
 """The only module that knows every service and every adapter: from settings to a running shop."""
 
+import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,6 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import MetaData
-from starlette.types import ASGIApp
 
 from hansa import web
 from hansa.adapters import database_of, database_target, mailer_of, providers_of
@@ -18,6 +18,8 @@ from hansa.imports.transfers import FolderTransfers
 from hansa.kernel.clock import Clock, SystemClock
 from hansa.kernel.contract import methods_of
 from hansa.kernel.ids import Ids
+from hansa.platform.cache.changes import Changes
+from hansa.platform.cache.freshness import Freshness
 from hansa.platform.database.migrations import check_version, migrate
 from hansa.platform.database.platform_tables import OUTBOX_AGE
 from hansa.platform.database.port import Database
@@ -25,7 +27,11 @@ from hansa.platform.files.folder import FolderFiles
 from hansa.platform.files.port import Files
 from hansa.platform.files.serving import media_routes
 from hansa.platform.http.app import Surroundings, create_app
+from hansa.platform.http.early import EarlyHook
+from hansa.platform.http.front import FrontDoor
 from hansa.platform.http.observing import observing
+from hansa.platform.http.page_cache import PageCache
+from hansa.platform.http.tokens import KnownTokens
 from hansa.platform.jobs.periodic import Job, Jobs
 from hansa.platform.jobs.transfers import Transfers
 from hansa.platform.mail.port import Mailer
@@ -54,6 +60,7 @@ from hansa.services.orders.manifest import MANIFEST as ORDERS
 from hansa.services.payments.manifest import MANIFEST as PAYMENTS
 from hansa.services.products.contract import Products
 from hansa.services.products.manifest import MANIFEST as PRODUCTS
+from hansa.services.promotions.manifest import MANIFEST as PROMOTIONS
 from hansa.services.recommendations.manifest import MANIFEST as RECOMMENDATIONS
 from hansa.services.search.manifest import MANIFEST as SEARCH
 from hansa.services.shipping.manifest import MANIFEST as SHIPPING
@@ -70,6 +77,7 @@ MANIFESTS: tuple[Manifest, ...] = (
     INVENTORY,
     SHIPPING,
     PAYMENTS,
+    PROMOTIONS,
     CARTS,
     ORDERS,
     NOTIFICATIONS,
@@ -121,7 +129,9 @@ class Shop:
     providers: Mapping[str, PaymentProvider]
     files: Files
     metrics: RequestMetrics
-    app: ASGIApp = field(init=False)
+    changes: Changes = field(default_factory=Changes)
+    freshness: Freshness = field(init=False)
+    app: FrontDoor = field(init=False)
     starting: list[Callable[[], None]] = field(default_factory=list)
     closing: list[Callable[[], Any]] = field(default_factory=list)
 
@@ -195,6 +205,8 @@ async def compose(
 ) -> Shop:
     """Build the shop on its migrated databases. What is given replaces what the settings would choose.
 
+    A process that owns its databases alone knows of every order, so that it may turn the hopeless away at the door.
+
     `chance` spreads retries and jobs; `entropy` makes keys, salts and tokens, and is the operating system's unless a
     simulator must be able to repeat a run.
     """
@@ -215,10 +227,11 @@ async def compose(
         files=FolderFiles(folder=settings.folder / "media"),
         metrics=RequestMetrics(clock=clock, registry=(registry := CollectorRegistry())),
     )
+    shop.freshness = Freshness(changes=shop.changes)
     keyring = Keyring(database=databases[KEYRING.name], master=master, clock=clock, chance=entropy)
     passwords = passwords or Passwords(chance=entropy)
     mailer = mailer or mailer_of(settings, clock)
-    bus = bus or LocalBus(clock=clock, chance=chance, mischief=mischief)
+    bus = shop.freshness.bus(bus or LocalBus(clock=clock, chance=chance, mischief=mischief))
     for manifest in MANIFESTS:
         parts = Parts(
             database=databases[manifest.name],
@@ -236,6 +249,7 @@ async def compose(
                 "files": shop.files,
                 "search_folder": settings.folder / "search",
             },
+            changes=shop.changes,
         )
         _add(shop, manifest, parts, wire, bus)
     shop.dead_letters = DeadLetterOffice(databases=databases, inboxes=shop.inboxes, clock=clock, ids=ids)
@@ -250,7 +264,8 @@ async def compose(
     shop.transfers = transfers
     shop.starting.append(transfers.start)
     _observe(shop, registry)
-    shop.app = _app(shop, has_pages=has_pages)
+    is_alone = database is database_of and settings.database == "sqlite:"
+    shop.app = _app(shop, has_pages=has_pages, is_alone=is_alone)
     shop.closing += [passwords.close, bus.close, *(provider.close for provider in shop.providers.values())]
     return shop
 
@@ -259,23 +274,36 @@ def _add(shop: Shop, manifest: Manifest, parts: Parts, wire: Wire, bus: Bus) -> 
     service = manifest.build(parts)
     shop.services[manifest.name] = service
     if manifest.contract is not None:
-        shop.clients[manifest.contract] = wire(manifest.contract, service)
+        client = wire(manifest.contract, service)
+        shop.clients[manifest.contract] = shop.freshness.client(manifest.contract, client, manifest.effects)
+    for shows in manifest.effects.shows:
+        shop.freshness.show(shows)
+    if manifest.settling is not None:
+        shop.freshness.follow(manifest.settling(service))
+    parts.database.on_commit(shop.freshness.committed)
     for consumer in manifest.consumers(service):
         inbox = Inbox(database=parts.database, consumer=consumer, clock=shop.clock)
         shop.inboxes[manifest.name, consumer.name] = inbox
-        bus.subscribe(consumer=consumer.name, type=consumer.hears.type, subscriber=inbox)
+        subscriber = shop.freshness.subscriber(inbox, consumer.changes)
+        bus.subscribe(consumer=consumer.name, type=consumer.hears.type, subscriber=subscriber)
     shop.relays.append(Relay(database=parts.database, bus=bus, clock=shop.clock))
     tidy = Job(name=f"{manifest.name}.forget", every_s=FORGET_EVERY_S, run=lambda: forget(parts.database, shop.clock))
     shop.jobs_of[manifest.name] = [*manifest.jobs(service), tidy]
 
 
-def _app(shop: Shop, *, has_pages: bool) -> ASGIApp:
+def _app(shop: Shop, *, has_pages: bool, is_alone: bool) -> FrontDoor:
+    early: dict[str, EarlyHook] = {}
+    for manifest in MANIFESTS if is_alone else ():
+        early |= manifest.early(shop.services[manifest.name])
     routes = [
-        route
+        replace(route, early=early.get(route.name, route.early))
         for manifest in MANIFESTS
         for route in manifest.routes(shop.clients.get(manifest.contract, shop.services[manifest.name]))  # type: ignore[arg-type]
     ]
     users = shop.client(Users)
+    cache = PageCache(
+        clock=shop.clock, changes=shop.changes, channel=shop.settings.channel, is_closed=_is_closed(shop.settings)
+    )
 
     async def ready() -> Mapping[str, str]:
         missing = {}
@@ -295,18 +323,24 @@ def _app(shop: Shop, *, has_pages: bool) -> ASGIApp:
         ready=ready,
         version=version("hansa"),
         trusted_proxies=shop.settings.trusted_proxies,
+        cache=cache,
+        tokens=KnownTokens(clock=shop.clock, changes=shop.changes),
     )
+    shop.closing.append(cache.close)
     if not has_pages:
         return create_app(routes, around)
     site = _site(shop)
-    observed = observing(metrics=shop.metrics, ids=shop.ids)
+    observed = observing(metrics=shop.metrics, ids=shop.ids, cache=cache)
     pages = [*media_routes(shop.files), *web.routes(site, observed)]
     return create_app(routes, replace(around, pages=pages, lost=partial(not_found, site)))
 
 
+def _is_closed(settings: Settings) -> Callable[[], bool]:
+    return partial(os.path.exists, str(settings.folder / MAINTENANCE_NOTE))
+
+
 def _site(shop: Shop) -> Site:
     settings = shop.settings
-    closed = settings.folder / MAINTENANCE_NOTE
     return Site(
         name=settings.shop_name,
         public_url=settings.public_address,
@@ -315,7 +349,7 @@ def _site(shop: Shop) -> Site:
         clients=shop.clients,
         clock=shop.clock,
         ids=shop.ids,
-        is_closed=closed.exists,
+        is_closed=_is_closed(settings),
         picture_hosts=settings.picture_hosts,
         tools={"dead_letters": shop.dead_letters, "transfers": shop.transfers},
         wording=Wording(Path(settings.shop_texts) if settings.shop_texts else None),

@@ -22,9 +22,10 @@ CALLS = {
     "users": set[str](),
     "inventory": set[str](),
     "payments": set[str](),
+    "promotions": set[str](),
     "shipping": set[str](),
     "carts": {"products", "shipping"},
-    "orders": {"carts", "inventory", "payments", "shipping"},
+    "orders": {"carts", "inventory", "payments", "promotions", "shipping"},
     "notifications": set[str](),
     "home": {"products"},
     "recommendations": set[str](),
@@ -150,6 +151,7 @@ def test_whoever_is_built_too_early_is_reported() -> None:
         "orders before carts",
         "orders before inventory",
         "orders before payments",
+        "orders before promotions",
         "orders before shipping",
     ]
 

@@ -25,7 +25,7 @@ DOORS: dict[str, set[str]] = {
     "platform/mail/folder.py": {"asyncio.to_thread", "secrets"},
     # Threads, for disks, processors and others' libraries that would hold up the loop.
     "platform/security/passwords.py": {"random.SystemRandom", *THREAD},
-    "platform/database/sqlite.py": THREAD,
+    "platform/database/committer.py": {"threading"},
     "platform/database/migrations.py": {"asyncio.to_thread"},
     "platform/database/upgrading.py": {"threading"},
     "platform/files/pictures.py": {"asyncio.to_thread", EXECUTOR},

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import (
+    BigInteger,
     Column,
     ForeignKeyConstraint,
     Index,
@@ -16,7 +17,7 @@ from sqlalchemy import (
 
 from hansa.compose import STORED, Stored
 from hansa.platform.database.autogeneration import difference
-from hansa.platform.database.tables import COUNT, ID, NAMES, TEXT, field, key, optional, personal, slot
+from hansa.platform.database.tables import COUNT, ID, NAMES, TEXT, field, key, key_by, optional, personal, slot
 
 PERSONAL_WORDS = {"email", "phone", "address", "password", "token", "contact", "surname", "birthday", "ip"}
 NOT_THE_THING_ITSELF = ("_hash", "_version")
@@ -26,13 +27,24 @@ each = pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored.name)
 
 def not_led_by_slot(metadata: MetaData) -> list[str]:
     """Name what could not be sharded: tables, and keys and unique indexes, that do not begin with `slot`; and foreign
-    keys that leave their slot."""
+    keys that leave their slot. A primary key may begin with an id, which has the slot in it, if `slot` is next."""
     return [
         name
         for table in metadata.tables.values()
         for name, columns in _shard_keyed(table)
-        if [column.rpartition(".")[2] for column in columns][:1] != ["slot"]
+        if [column.rpartition(".")[2] for column in columns][:1] != ["slot"] and not _leads_with_id(table, columns)
     ]
+
+
+def _leads_with_id(table: Table, columns: list[str]) -> bool:
+    """Whether these are the columns of a key that was declared with `key_by`."""
+    return (
+        columns == table.primary_key.columns.keys()
+        and table.columns.keys()[:1] == ["slot"]
+        and columns[1:2] == ["slot"]
+        and columns[0].endswith("_id")
+        and isinstance(table.columns[columns[0]].type, BigInteger)
+    )
 
 
 def _shard_keyed(table: Table) -> Iterator[tuple[str, list[str]]]:
@@ -75,6 +87,8 @@ def test_tables_and_keys_that_do_not_lead_with_a_slot_are_reported() -> None:
     Table("boxes", metadata, slot(), key("box_id"), Index(None, "box_id"), Index(None, "slot", "box_id", unique=True))
     Table("slotless", metadata, key("box_id"))
     Table("late", metadata, key("box_id"), slot())
+    Table("events", metadata, slot(), key("event_id"), key("hearer", TEXT), key_by("event_id", "slot", "hearer"))
+    Table("words", metadata, slot(), key("word", TEXT), key_by("word", "slot"))
     Table(
         "labels",
         metadata,
@@ -101,6 +115,7 @@ def test_tables_and_keys_that_do_not_lead_with_a_slot_are_reported() -> None:
         "late: primary key ['box_id', 'slot']",
         "slotless",
         "slotless: primary key ['box_id']",
+        "words: primary key ['word', 'slot']",
     ]
 
 

@@ -152,6 +152,25 @@ async def _ordered_already(shopper: Shopper, stage: Stage) -> None:
     await shopper.heading("checkout.ordered.title").wait_for()
 
 
+async def _over_the_limit(shopper: Shopper, stage: Stage) -> None:
+    """The member has the one piece that anybody may have, and asks for another."""
+    await shopper.open(f"sale/{stage.sales['sold_out']}/buy")
+    await shopper.send_anyhow(shopper.page.locator("#flash-form"))
+
+
+async def _flash_wrong(shopper: Shopper, stage: Stage) -> None:
+    """Nothing is filled in, and the sale is open."""
+    await shopper.open(f"sale/{stage.sales['open']}/buy")
+    await shopper.send_anyhow(shopper.page.locator("#flash-form"))
+
+
+async def _flash_form_in_place(shopper: Shopper, stage: Stage) -> None:
+    """In the public page, for whoever is signed in."""
+    await shopper.open(f"sale/{stage.sales['open']}")
+    await shopper.button("flash.submit").wait_for()
+    await shopper.page.locator("#flash-clock").wait_for()
+
+
 async def _variants_conflict(shopper: Shopper, stage: Stage) -> None:
     """Another tab has saved another price meanwhile."""
     path = f"admin/products/{stage.id(SHORTS)}/variants"
@@ -209,6 +228,10 @@ def _product(part: str = "") -> Callable[[Stage], str]:
     return lambda stage: f"admin/products/{stage.id(TEE)}{part}"
 
 
+def _sale(state: str, part: str = "") -> Callable[[Stage], str]:
+    return lambda stage: f"sale/{stage.sales[state]}{part}"
+
+
 def _order(name: str) -> Callable[[Stage], str]:
     return lambda stage: f"orders/{getattr(stage, name)}"
 
@@ -249,6 +272,13 @@ ANYBODY = [
     by("track-unknown", "track", sent("track", "track.submit", track__label="no such order"), status=404),
     at("order-of-guest", "orders/{name}", _order("guests")),
     at("order-cancel", "orders/{name}/cancel", lambda stage: f"orders/{stage.guests}/cancel"),
+    at("sales", "sale"),
+    at("sale-open", "sale/{sale_id}", _sale("open")),
+    at("sale-scheduled", "sale/{sale_id}", _sale("scheduled")),
+    at("sale-soon", "sale/{sale_id}", _sale("soon")),
+    at("sale-sold-out", "sale/{sale_id}", _sale("sold_out")),
+    at("sale-ended", "sale/{sale_id}", _sale("ended")),
+    at("sale-not-found", "sale/{sale_id}", "sale/1", status=404),
     at("privacy", "privacy"),
     at("not-found", NOWHERE, "no/such/page", status=404),
     at("product-not-found", "products/{name}", "products/no-such-thing", status=404),
@@ -269,6 +299,8 @@ NEWCOMERS = [
     at("account-empty", "account", who=Who.NEWCOMER),
     at("account-orders-empty", "account/orders", who=Who.NEWCOMER),
     at("account-addresses-empty", "account/addresses", who=Who.NEWCOMER),
+    at("sale-form-empty", "sale/{sale_id}/buy", _sale("soon", "/buy"), Who.NEWCOMER),
+    by("sale-form-wrong", "sale/{sale_id}/buy", _flash_wrong, Who.NEWCOMER, 422),
     at("forbidden", "admin", who=Who.NEWCOMER, status=403),
 ]
 MEMBERS = [
@@ -293,6 +325,11 @@ MEMBERS = [
         422,
     ),
     at("account-privacy", "account/privacy", who=Who.MEMBER),
+    by("sale-form", "sale/{sale_id}", _flash_form_in_place, Who.MEMBER),
+    at("sale-form-soon", "sale/{sale_id}/buy", _sale("soon", "/buy"), Who.MEMBER),
+    at("sale-form-sold-out", "sale/{sale_id}/buy", _sale("sold_out", "/buy"), Who.MEMBER),
+    at("sale-form-ended", "sale/{sale_id}/buy", _sale("ended", "/buy"), Who.MEMBER),
+    by("sale-over-the-limit", "sale/{sale_id}/buy", _over_the_limit, Who.MEMBER, 403),
     at("checkout-of-member", "checkout", who=Who.MEMBER),
     by("checkout-review-of-member", "checkout", _review_of_member, Who.MEMBER),
     by("checkout-review-unfolded", "checkout", _review_unfolded, Who.MEMBER),
@@ -368,6 +405,14 @@ LEADING_ON = {
     "checkout/order": Who.GUEST,
 }
 """Addresses of forms that were answered with a page: asked for by themselves, they lead to another one."""
-PARTS = {"search/suggestions", "fragments/visitor", "fragments/stock/{sku}"}
+PARTS = {
+    "search/suggestions",
+    "fragments/visitor",
+    "fragments/stock/{sku}",
+    "fragments/sale/{sale_id}",
+    "fragments/sale/{sale_id}/place",
+    "fragments/sale/{sale_id}/state",
+    "fragments/sale/{sale_id}/ticket",
+}
 """Pieces that scripts put into pages."""
 FILES = {"account/data.json", "admin/transfers/{transfer_id}/report", "admin/transfers/{transfer_id}/output"}

@@ -5,7 +5,7 @@ import urllib.request
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ SHORTS = "claret-shorts"
 """Staff try things out on these."""
 SOLD_OUT = "lined-moccasins"
 MOST_LOOKS = 400
+DAY_S = 86_400.0
 CSV = """slug,name_en,sku,price_USD
 No Slug At All,Broken row,BROKEN,19.00
 oilskin-hat,Oilskin hat,OILSKIN-HAT-M,cheap
@@ -52,6 +53,8 @@ class Stage:
     """An import with a report."""
     dead_letter: str
     """The path of one."""
+    sales: Mapping[str, str]
+    """Flash sales by their state."""
     products: Mapping[str, Mapping[str, Mapping[str, Any]]]
     """By slug and language."""
 
@@ -113,13 +116,60 @@ def furnished(shop: Served) -> Stage:
         guests=str(_ordered(shop, skus)["id"]),
         transfer_id=_imported(shop, staff),
         dead_letter=_parked(shop.folder),
+        sales=_sales(shop, products, staff=staff, member=member),
         products=products,
     )
+
+
+def announced(
+    shop: Served,
+    sku: str,
+    *,
+    token: str,
+    starts_in_s: float,
+    quantity: int = 100,
+    limit: int = 2,
+    lasts_s: float = DAY_S,
+) -> str:
+    """A flash sale at half a dollar, by the shop's own clock."""
+    now = datetime.fromisoformat(shop.get("/api/v1/flash-sales")["now"])
+    starts_at = now + timedelta(seconds=starts_in_s)
+    draft = {
+        "sku": sku,
+        "price": {"amount": 50, "currency": "USD"},
+        "quantity": quantity,
+        "limit_per_buyer": limit,
+        "starts_at": starts_at.isoformat(),
+        "ends_at": (starts_at + timedelta(seconds=lasts_s)).isoformat(),
+    }
+    return str(_post(shop, "/admin/flash-sales", draft, token=token)["id"])
 
 
 def put_stock(shop: Served, sku: str, on_hand: int, *, token: str) -> None:
     status, answer = shop.send("PUT", f"/api/v1/admin/inventory/{sku}", {"on_hand": on_hand}, token=token)
     assert status == 200, answer
+
+
+def _sales(shop: Served, products: Mapping[str, Any], *, staff: str, member: str) -> dict[str, str]:
+    """One in each state; of the one that is sold out the member has the only piece."""
+    cap, tee = (str(products[slug]["en"]["variants"][0]["sku"]) for slug in (CAP, TEE))
+    sales = {
+        "open": announced(shop, cap, token=staff, starts_in_s=-60),
+        "scheduled": announced(shop, tee, token=staff, starts_in_s=2 * DAY_S),
+        "soon": announced(shop, tee, token=staff, starts_in_s=1800),
+        "sold_out": announced(shop, cap, token=staff, starts_in_s=-60, quantity=1, limit=1),
+        "ended": announced(shop, cap, token=staff, starts_in_s=-60),
+    }
+    _post(shop, f"/admin/flash-sales/{sales['ended']}/cancel", {}, token=staff)
+    ticket = shop.get(f"/api/v1/flash-sales/{sales['sold_out']}/ticket", member)["ticket"]
+    body = {
+        "ticket": ticket,
+        "email": MEMBER,
+        "shipping_address": BRITISH,
+        "payment": {"provider": "sandbox", "token": "tok_success"},
+    }
+    _post(shop, f"/flash-sales/{sales['sold_out']}/orders", body, token=member)
+    return sales
 
 
 def _registered(shop: Served, email: str, *, name: str) -> tuple[str, str]:

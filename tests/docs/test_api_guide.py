@@ -47,7 +47,7 @@ def test_an_example_is_answered_as_the_guide_says(outcomes: list[Outcome], place
 
 def test_the_guide_speaks_of_every_part_of_the_api() -> None:
     page = GUIDE.read_text("utf-8")
-    named = set(re.findall(r"/api/v1/([a-z]+)", page))
+    named = set(re.findall(r"/api/v1/([a-z-]+)", page))
 
     assert {
         "products",
@@ -59,6 +59,7 @@ def test_the_guide_speaks_of_every_part_of_the_api() -> None:
         "search",
         "home",
         "events",
+        "flash-sales",
         "admin",
     } <= named
     assert len(EXAMPLES) >= 25

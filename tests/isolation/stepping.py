@@ -344,6 +344,6 @@ class _SteppedTransaction(Transaction):
 
 def _said(statement: Statement) -> str:
     """The beginning of a statement, and what it locks, for who reads in which order things went wrong."""
-    words = " ".join(statement.compiled(POSTGRESQL)[0].split())
+    words = " ".join(statement.text(POSTGRESQL).split())
     table = words.partition(" FROM ")[2].split(" ")[0] if words.startswith("SELECT") else ""
     return " ".join([*words.split(" ")[:3], table, "FOR UPDATE" if "FOR UPDATE" in words else ""]).strip()

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from hansa.platform.database.statement import Statement
 from hansa.services.inventory.contract import (
@@ -16,12 +16,13 @@ from hansa.services.inventory.contract import (
     StockChanged,
 )
 from hansa.services.inventory.service import InventoryService
-from hansa.services.inventory.tables import RESERVATION_LINES
+from hansa.services.inventory.tables import RESERVATIONS
 from tests.isolation.ground import Ground
 from tests.isolation.stepping import Act, Explored, Scene, explore
+from tests.reserved import lines_of
 from tests.services.inventory.shelves import HALF_AN_HOUR, Shelves
 
-_LINES_OF = Statement(select(RESERVATION_LINES).where(RESERVATION_LINES.c.sku == bindparam("of_sku")))
+_RESERVATIONS = Statement(select(RESERVATIONS))
 
 
 class Store:
@@ -56,7 +57,7 @@ class Store:
             assert level == tuple(
                 sum(getattr(line, name) for line in ledger) for name in ("on_hand", "reserved", "sold")
             )
-            lines = await self.one.database.all(_LINES_OF, of_sku=sku)
+            lines = [line for line in lines_of(await self.one.database.all(_RESERVATIONS)) if line["sku"] == sku]
             assert level[1] == sum(line["held"] for line in lines), "what is reserved is held for somebody"
             assert level[2] == sum(line["sold"] - line["returned"] for line in lines), "what is sold, somebody has"
 

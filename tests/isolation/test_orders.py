@@ -55,6 +55,7 @@ class Shop:
                 carts=self.carts,  # type: ignore[arg-type]  # only what orders ask
                 inventory=self.inventory,  # type: ignore[arg-type]
                 payments=self.payments,  # type: ignore[arg-type]
+                promotions=neighbours.Promotions(),  # type: ignore[arg-type]
                 shipping=neighbours.Shipping(),  # type: ignore[arg-type]
             )
             for door, ids in zip(doors, ground.ids_of_all, strict=True)
@@ -105,7 +106,7 @@ class Shop:
     async def capture_heard(self, number: int, orders: OrdersService, order: Order) -> None:
         """News of the money, within a transaction of the process of that number."""
         async with self.doors[number].write(slot_of(order.id)) as tx:
-            await orders.payment_captured(tx, order_id=order.id, amount=order.total.amount)
+            await orders.payments_captured(tx, {order.id: order.total.amount})
 
     async def explore(self, prepare: Any, *, switches: int = 1) -> Explored:
         return await explore(self.ground.stage, prepare, switches=switches)

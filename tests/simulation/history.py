@@ -35,5 +35,5 @@ def _in_words(data: Any) -> str:
 
 def _brief(statement: Statement) -> str:
     """The verb and the table of a statement."""
-    words = statement.compiled(SQLITE)[0].split()
+    words = statement.text(SQLITE).split()
     return " ".join(words[:3])

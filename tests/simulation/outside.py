@@ -14,9 +14,9 @@ from hansa.kernel.errors import Fault
 from hansa.kernel.money import Money
 from hansa.platform.jobs.periodic import Job
 from hansa.platform.mail.port import Mail, MailFailed
-from hansa.platform.providers import sandbox_ledger
 from hansa.platform.providers.payments import Answer, Notice, RefundAnswer
 from hansa.platform.providers.sandbox import SandboxProvider
+from hansa.platform.providers.sandbox_schema import SCHEMA
 from tests.simulation import states
 from tests.simulation.loop import WHOSE
 from tests.simulation.workload.door import Reply
@@ -35,7 +35,7 @@ def empty_ledger() -> sqlite3.Connection:
     """The provider's books, in memory: it is an outside party that keeps what it has written."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.row_factory = sqlite3.Row
-    connection.executescript(sandbox_ledger._SCHEMA)
+    connection.executescript(SCHEMA)
     return connection
 
 

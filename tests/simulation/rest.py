@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hansa.platform.providers import sandbox_ledger
+from tests.reserved import lines_of
 from tests.simulation import states
-from tests.simulation.invariants.evidence import Evidence
+from tests.simulation.invariants.evidence import RESERVATION_LINES, Evidence
 from tests.simulation.workload import scene
 from tests.simulation.workload.door import Operation
 
@@ -62,6 +63,7 @@ def evidence_of(world: "World", operations: Sequence[Operation]) -> Evidence:
     for name, store in world.stores.items():
         for row in store.query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"):
             tables[name, row[0]] = [dict(each) for each in store.query(f'SELECT * FROM "{row[0]}"')]
+    tables[RESERVATION_LINES] = lines_of(tables["inventory", "reservations"])
     books = sandbox_ledger.entries(world.provider._ledger._connected())
     return Evidence(
         tables=tables,

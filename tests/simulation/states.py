@@ -25,6 +25,7 @@ REJECTED_THOUGH_PAID = "an order was rejected though it was paid, and the money 
 CANCELLED_THOUGH_PAID = "an order was cancelled after it was paid, and the money given back"
 PLACED_LATER = "an order was answered pending, and placed later"
 OVERDUE = "an order was given up because its payment took too long"
+SOLD_AGAIN = "pieces of a flash sale were given back, and sold again"
 
 FROM_FAULTS = {
     "commit unknown, kept": "a commit was kept, and who asked was told of a fault",
@@ -43,6 +44,8 @@ FROM_ENDS = {
     "POST /orders 409 orders.cart_ordered": "a cart was ordered by somebody faster",
     "POST /orders 422 idempotency.key_reused": "a key was used for something else",
     "PATCH /admin/products/* 412 products.version_conflict": "a change met a newer version",
+    "POST /flash-sales/*/orders 409 promotions.sold_out": "a flash sale was sold out",
+    "POST /flash-sales/*/orders 403 promotions.over_limit": "somebody wanted more of a flash sale than one may have",
     "a line came while its cart was ordered": "a line came while its cart was ordered",
 }
 MARKED: tuple[str, ...] = (
@@ -61,6 +64,7 @@ MARKED: tuple[str, ...] = (
     CANCELLED_THOUGH_PAID,
     PLACED_LATER,
     OVERDUE,
+    SOLD_AGAIN,
     *FROM_FAULTS.values(),
     *FROM_ENDS.values(),
 )
@@ -106,6 +110,9 @@ def reached(world: "World", evidence: Evidence, met: Mapping[str, int]) -> dict[
             states[CANCELLED_THOUGH_PAID] += 1
         if row["reason"] == "orders.payment_overdue":
             states[OVERDUE] += 1
+    ever = sum(row["quantity"] for row in evidence.rows("promotions", "flash_claims") if row["state"] != "refused")
+    if ever > sum(row["quantity"] for row in evidence.rows("promotions", "flash_sales")):
+        states[SOLD_AGAIN] += 1
     for operation in evidence.operations:
         if (operation.verb, operation.path, operation.status) == ("POST", "/orders", 201):
             order = str(operation.answer["id"]).partition("-")[0]

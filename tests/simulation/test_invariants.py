@@ -4,7 +4,15 @@ import asyncio
 
 import pytest
 
-from tests.simulation.doctorings import of_answers, of_money, of_orders, of_pieces, of_promises, of_the_rest
+from tests.simulation.doctorings import (
+    of_answers,
+    of_flash_sales,
+    of_money,
+    of_orders,
+    of_pieces,
+    of_promises,
+    of_the_rest,
+)
 from tests.simulation.doctorings.doctored import Act, Doctored
 from tests.simulation.invariants.every_check import EVERY_CHECK, judge
 from tests.simulation.invariants.evidence import Evidence
@@ -12,7 +20,7 @@ from tests.simulation.invariants.healthy import healthy
 
 DOCTORINGS = [
     doctoring
-    for part in (of_pieces, of_money, of_orders, of_answers, of_promises, of_the_rest)
+    for part in (of_pieces, of_money, of_orders, of_answers, of_promises, of_the_rest, of_flash_sales)
     for doctoring in part.DOCTORINGS
 ]
 

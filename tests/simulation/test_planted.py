@@ -10,7 +10,7 @@ from tests.simulation.run import at_work, simulated
 WINDOW = 25
 """Seeds that are tried: as the workload changes, what was found by one seed is found by one of the next."""
 KNOWN: dict[str, tuple[int, list[str]]] = {
-    "check, then act, on stock": (77, ["step.pieces", "pieces.never_below_zero", "pieces.ledger_makes_levels"]),
+    "check, then act, on stock": (36, ["step.pieces", "pieces.ledger_makes_levels"]),
     "sent before published": (
         3,
         [
@@ -24,19 +24,19 @@ KNOWN: dict[str, tuple[int, list[str]]] = {
             "home.sales",
         ],
     ),
-    "no inbox": (2, ["messages.handled_once"]),
+    "no inbox": (0, ["messages.handled_once", "messages.everything_said"]),
     "stale count": (1, ["promises.counts_count", "version"]),
     "stale payment": (4, ["step.payments", "messages.everything_said"]),
     "release after capture": (0, ["money.captured_means_placed", "money.payments_end", "orders.nothing_kept"]),
     "new key for a charge": (0, ["money.captured_means_placed", "money.payments_equal_books"]),
-    "new key for a refund": (20, ["drains", "money.payments_equal_books", "money.payments_end", "orders.nothing_kept"]),
+    "new key for a refund": (4, ["drains", "money.payments_equal_books", "money.payments_end", "orders.nothing_kept"]),
     "late webhook ignored": (0, ["money.captured_means_placed", "money.payments_equal_books"]),
-    "lost update in the cart": (1, ["cart"]),
+    "lost update in the cart": (1, ["promises.cart_lines_last", "promises.late_lines_go_on", "cart"]),
     "a read model skips an event": (3, ["home.cards"]),
     "two relays, one clears up": (7, ["messages.handled_once", "messages.everything_said"]),
     "two relays, one remembers": (7, ["drains", "messages.sent", "messages.handled_once", "messages.everything_said"]),
     "sweeper races payment": (
-        2,
+        0,
         [
             "step.pieces",
             "pieces.never_below_zero",
@@ -44,15 +44,24 @@ KNOWN: dict[str, tuple[int, list[str]]] = {
             "pieces.reservations_end",
             "pieces.held_by_orders",
             "pieces.moved_once",
-            "orders.nothing_kept",
         ],
     ),
-    "worker number shared": (10, ["promises.deeds_are_audited"]),
+    "worker number shared": (21, ["no surprise", "promises.deeds_are_audited"]),
     "silence is a no": (0, ["money.captured_means_placed", "money.payments_equal_books"]),
-    "refund of what was paid": (6, ["step.payments"]),
-    "answer kept later": (88, ["answers.same_key_same_answer", "key"]),
-    "unknown is failure": (20, ["money.refunds_asked_once"]),
-    "event after the commit": (5, ["messages.handled_once", "messages.everything_said"]),
+    "refund of what was paid": (10, ["step.payments", "money"]),
+    "answer kept later": (33, ["answers.same_key_same_answer", "promises.deeds_are_audited", "key"]),
+    "unknown is failure": (6, ["money.refunds_asked_once"]),
+    "unpaid pieces stay claimed": (0, ["flash.claims_are_orders"]),
+    "event after the commit": (
+        12,
+        [
+            "pieces.reservations_end",
+            "money.captured_means_placed",
+            "orders.nothing_kept",
+            "messages.handled_once",
+            "messages.everything_said",
+        ],
+    ),
 }
 """Where each mistake is found, and by which checks; `python -m tests.simulation.planted --known` prints it anew."""
 

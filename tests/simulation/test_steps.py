@@ -8,14 +8,15 @@ import pytest
 from sqlalchemy import Table, create_engine
 from sqlalchemy.pool import StaticPool
 
-from hansa.services.inventory.tables import RESERVATION_LINES, RESERVATIONS, STOCK
+from hansa.services.inventory.tables import RESERVATIONS, STOCK
 from hansa.services.orders.tables import ORDERS
 from hansa.services.payments.tables import INTENTS
 from tests.simulation.invariants.orders import LEGAL
 from tests.simulation.invariants.step import PAYMENT_STEPS, RESERVATION_STEPS, StepWatcher
 
+_NOTHING = {"parts": "[]", "returned": None}
 SERVICES = {
-    "inventory": (STOCK, RESERVATIONS, RESERVATION_LINES),
+    "inventory": (STOCK, RESERVATIONS),
     "orders": (ORDERS,),
     "payments": (INTENTS,),
 }
@@ -53,6 +54,10 @@ class Watched:
 
     def _query(self, text: str) -> Sequence[Any]:
         return self._connection.execute(text).fetchall()
+
+
+def _parts(quantity: int) -> str:
+    return f'[{{"place":[7,"HAT","main",0],"quantity":{quantity}}}]'
 
 
 def _order(watched: Watched, **values: Any) -> list[str]:
@@ -122,9 +127,9 @@ def test_never_more_is_given_back_than_was_taken(sums: dict[str, int]):
 @pytest.mark.parametrize("after", RESERVATION_STEPS)
 def test_reservations_end_once(before: str, after: str):
     watched = Watched("inventory")
-    assert watched.put(RESERVATIONS, "order_id", order_id=1, state=before) == []
+    assert watched.put(RESERVATIONS, "order_id", order_id=1, state=before, **_NOTHING) == []
 
-    found = watched.put(RESERVATIONS, "order_id", order_id=1, state=after)
+    found = watched.put(RESERVATIONS, "order_id", order_id=1, state=after, **_NOTHING)
 
     assert bool(found) == (after != before and after not in RESERVATION_STEPS[before])
 
@@ -134,9 +139,26 @@ def test_no_level_is_below_zero(level: dict[str, int]):
     assert Watched("inventory").put(STOCK, "sku", sku="HAT", location="main", **level)
 
 
-@pytest.mark.parametrize("line", [{"held": -1}, {"returned": -1}, {"returned": 1}])
-def test_no_reservation_is_below_zero(line: dict[str, int]):
-    assert Watched("inventory").put(RESERVATION_LINES, "sku", sku="HAT", location="main", **line)
+@pytest.mark.parametrize(
+    ("state", "parts", "returned"),
+    [
+        ("held", _parts(-1), None),
+        ("sold", _parts(1), _parts(-1)),
+        ("sold", _parts(1), _parts(2)),
+        ("sold", "[]", _parts(1)),
+        ("held", _parts(1), _parts(1)),
+    ],
+)
+def test_no_reservation_is_below_zero(state: str, parts: str, returned: str | None):
+    row = {"order_id": 1, "state": state, "parts": parts, "returned": returned}
+
+    assert Watched("inventory").put(RESERVATIONS, "order_id", **row)
+
+
+def test_what_was_sold_may_come_back():
+    row = {"order_id": 1, "state": "sold", "parts": _parts(2), "returned": _parts(1)}
+
+    assert Watched("inventory").put(RESERVATIONS, "order_id", **row) == []
 
 
 def test_a_level_forgets_no_version():

@@ -291,7 +291,7 @@ class World:
         """Have it noted what its consumer does."""
         consumer = inbox._consumer
         hearers = self.consumers.setdefault(consumer.hears.type, [])
-        if (service, consumer.name) not in hearers:
+        if consumer.concerns is None and (service, consumer.name) not in hearers:
             hearers.append((service, consumer.name))
 
         async def handle(tx: Any, batch: Sequence[Received[Any]]) -> None:

@@ -35,6 +35,15 @@ PUBLISHED = {
     "POST /orders",
     "GET /orders",
     "GET /orders/{}",
+    "GET /flash-sales",
+    "GET /flash-sales/{}",
+    "GET /flash-sales/{}/ticket",
+    "GET /flash-sales/{}/place",
+    "POST /flash-sales/{}/orders",
+    "GET /admin/flash-sales",
+    "POST /admin/flash-sales",
+    "GET /admin/flash-sales/{}",
+    "POST /admin/flash-sales/{}/cancel",
     "POST /orders/{}/cancel",
     "POST /webhooks/payments/{}",
     "GET /admin/products",
@@ -81,6 +90,7 @@ def test_everything_under_admin_is_for_staff_only() -> None:
 def test_every_post_that_moves_money_stock_or_orders_demands_a_key() -> None:
     demanding = {plain(route) for route in ROUTES if route.needs_key}
     assert demanding >= {
+        "POST /flash-sales/{}/orders",
         "POST /orders",
         "POST /orders/{}/cancel",
         "POST /admin/orders/{}/fulfilments",

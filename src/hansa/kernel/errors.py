@@ -21,6 +21,7 @@ class Kind(StrEnum):
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
     UNPROCESSABLE = "unprocessable"
+    TOO_EARLY = "too_early"
     TOO_MANY = "too_many"
 
 

@@ -12,11 +12,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     type: ClassVar[str] = ""
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A fact on its way: what CloudEvents calls id, type, time and subject, and what every consumer may need.
 
     `aggregate` is the id of the thing it is about and `version` that thing's version; `subject` is a pseudonym of
-    the person concerned (never a name), and `correlation` ties together what one request caused.
+    the person concerned (never a name), and `correlation` ties together what one request caused. Whoever reads the body
+    may leave the event beside it, for the next one who hears it.
     """
 
     id: str

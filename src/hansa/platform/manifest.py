@@ -10,7 +10,10 @@ from sqlalchemy import MetaData
 from hansa.kernel.channel import Channel
 from hansa.kernel.clock import Clock
 from hansa.kernel.ids import Ids
+from hansa.platform.cache.changes import Changes
+from hansa.platform.cache.freshness import Effects
 from hansa.platform.database.port import Database
+from hansa.platform.http.early import EarlyHook
 from hansa.platform.http.route import Route
 from hansa.platform.jobs.periodic import Job
 from hansa.platform.mail.port import Mailer
@@ -38,6 +41,8 @@ class Parts:
     clients: Mapping[type, Any] = field(default_factory=dict)
     adapters: Mapping[str, Any] = field(default_factory=dict)
     """Adapters to outside parties by name, such as payment providers."""
+    changes: Changes = field(default_factory=Changes)
+    """Where to tell what public answers no longer hold, if neither an event nor a command says so."""
 
     def client(self, contract: type[C]) -> C:
         return cast(C, self.clients[contract])
@@ -63,5 +68,11 @@ class Manifest:
     """Returns when nothing runs that events have set going: for tests and orderly stops."""
     close: Callable[[Any], Awaitable[None]] = _nothing_under_way
     """Breaks off, before databases close, what the service does without anybody waiting for it."""
+    effects: Effects = field(default_factory=Effects)
+    """What its commands and events mean to the caches of public answers."""
+    settling: Callable[[Any], Callable[[], Awaitable[None]]] | None = None
+    """What goes on for a moment after its events were digested before it can be seen, such as an index."""
     routes: Callable[[Any], Sequence[Route]] = lambda client: ()
     """Public routes over a client of the contract (of the service itself where it has none)."""
+    early: Callable[[Any], Mapping[str, EarlyHook]] = lambda service: {}
+    """By the name of a route, its own or another service's: who may be turned away there before anything is asked."""

@@ -30,6 +30,7 @@ from starlette.routing import Route
 
 from hansa.kernel.errors import BusinessError, Kind
 from hansa.platform.http.observing import Observed
+from hansa.platform.http.page_cache import Cacheable
 from hansa.platform.http.problems import status_of
 from hansa.platform.http.remote import remote_of
 from hansa.platform.http.request import choose_locale
@@ -79,6 +80,8 @@ class Page:
     who: Who
     reads_form: bool
     handler: Handler
+    kept_as: Cacheable | None = None
+    """Which requests for a public page may be answered by what was made for another one."""
     problem: Problem | None = None
     """How staff are told what went wrong; everybody else sees the storefront's page."""
 
@@ -90,8 +93,13 @@ class Book:
         self._who = who
         self.pages: list[Page] = []
 
-    def public(self, path: str) -> Callable[[Handler], Handler]:
-        return self._page("GET", path, kept=Kept.PUBLIC, who=Who.ANYONE)
+    def public(
+        self, path: str, *, fields: Sequence[str] = (), prefix: str = "", is_free: bool = False, is_kept: bool = True
+    ) -> Callable[[Handler], Handler]:
+        """`fields` and what begins with `prefix` are what the page reads of its query besides the currency; under other
+        fields it is never kept. `is_free`: one of them takes any text. Unless `is_kept`, it is made anew each time."""
+        kept_as = Cacheable(fields=frozenset({"currency", *fields}), prefix=prefix, is_free=is_free)
+        return self._page("GET", path, kept=Kept.PUBLIC, who=Who.ANYONE, kept_as=kept_as if is_kept else None)
 
     def personal(self, path: str, *, who: Who | None = None) -> Callable[[Handler], Handler]:
         return self._page("GET", path, kept=Kept.PERSONAL, who=who or self._who)
@@ -101,10 +109,20 @@ class Book:
         return self._page("POST", path, kept=Kept.PERSONAL, who=who or self._who, reads_form=reads_form)
 
     def _page(
-        self, verb: str, path: str, *, kept: Kept, who: Who, reads_form: bool = False
+        self,
+        verb: str,
+        path: str,
+        *,
+        kept: Kept,
+        who: Who,
+        reads_form: bool = False,
+        kept_as: Cacheable | None = None,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
-            self.pages.append(Page(verb=verb, path=path, kept=kept, who=who, reads_form=reads_form, handler=handler))
+            page = Page(
+                verb=verb, path=path, kept=kept, who=who, reads_form=reads_form, handler=handler, kept_as=kept_as
+            )
+            self.pages.append(page)
             return handler
 
         return register
@@ -115,7 +133,7 @@ def routes(site: Site, pages: Sequence[Page], observed: Observed) -> list[Route]
     by_path: dict[str, dict[str, Callable[[Request], Awaitable[Response]]]] = {}
     for page in pages:
         path = f"/{{locale}}/{page.path}"
-        by_path.setdefault(path, {})[page.verb] = observed(path, page.verb, _endpoint(site, page))
+        by_path.setdefault(path, {})[page.verb] = observed(path, page.verb, _endpoint(site, page), page.kept_as)
     return [Route(path, _dispatched(by_verb), methods=list(by_verb)) for path, by_verb in by_path.items()]
 
 
@@ -220,6 +238,8 @@ def _finished(visit: Visit, outcome: Shown | Moved | Response, page: Page) -> Re
         response = outcome
     response.headers.update(headers.of_page(visit.site))
     if page.kept is Kept.PUBLIC and response.status_code < 400:
+        if isinstance(outcome, Shown):
+            visit.request.state.tags, visit.request.state.kept_s = outcome.tags, outcome.kept_s
         return _cacheable(visit.request, response)
     is_kept = isinstance(outcome, Shown) and outcome.may_go_back
     response.headers.setdefault("cache-control", headers.OWN if is_kept else headers.PRIVATE)

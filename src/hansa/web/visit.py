@@ -16,6 +16,7 @@ from hansa.kernel.ids import Ids
 from hansa.kernel.money import Money, decimals
 from hansa.kernel.principal import STAFF, Principal
 from hansa.platform.files.names import Sources, sources
+from hansa.platform.http.page_cache import KEPT_S
 from hansa.web.site import Site
 
 C = TypeVar("C")
@@ -33,6 +34,10 @@ class Shown:
     is_indexed: bool = True
     may_go_back: bool = False
     """Whether the visitor's own browser may keep it: else the way back to what a form has answered with ends there."""
+    tags: tuple[str, ...] = ()
+    """What a public page depends on; without them it is made anew each time."""
+    kept_s: float = KEPT_S
+    """How long it may be kept if none of them changes: shorter where it changes by the clock."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ SLOW_TRIGGER = Statement(
 async def slow_down_commit(database: Database) -> None:
     """Let the commit of the sku `slow` take its time."""
     if isinstance(database, SqliteDatabase):
-        database._committer.submit(time.sleep, COMMIT_S)
+        database._committer.submit(lambda: time.sleep(COMMIT_S))
     else:
         async with database.write() as tx:
             await tx.run(SLOW_FUNCTION)

@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlalchemy import bindparam, select, update
 
-from hansa.platform.database.statement import POSTGRESQL, SQLITE, Statement, rows_parameter
+from hansa.platform.database.statement import MOST_VALUES, POSTGRESQL, SQLITE, Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, TEXT
 from tests.platform.database.things import ADD, GET, STOCK
 
@@ -22,29 +22,45 @@ def test_values_come_in_the_order_of_the_text() -> None:
     assert values == [7, "hat"]
 
 
-def test_a_set_is_one_json_text_on_sqlite() -> None:
-    text, values = ADD.bind(SQLITE, {"lines": [(7, "hat", 3), (9, 'sh"oe', 2)]})
+def test_a_set_is_values_on_sqlite_of_the_next_power_of_two_of_rows() -> None:
+    text, values = ADD.bind(SQLITE, {"lines": [(7, "hat", 3), (9, "shoe", 2), (9, "sock", 1)]})
+    assert "(VALUES (?,?,?),(?,?,?),(?,?,?),(?,?,?)) LIMIT ?" in text
+    assert values == [7, "hat", 3, 9, "shoe", 2, 9, "sock", 1, None, None, None, 3]
+
+
+def test_a_large_set_is_one_json_text_on_sqlite() -> None:
+    lines = [(7, f'h"{number}', number) for number in range(MOST_VALUES)]
+    text, values = ADD.bind(SQLITE, {"lines": lines})
     assert text.count("?") == 1
-    assert [json.loads(value) for value in values] == [[[7, "hat", 3], [9, 'sh"oe', 2]]]
+    assert [json.loads(value) for value in values] == [[list(line) for line in lines]]
 
 
 def test_a_set_is_one_array_per_column_on_postgresql() -> None:
     text, values = ADD.bind(POSTGRESQL, {"lines": [(7, "hat", 3), (9, "shoe", 2)]})
     assert "unnest($1::INTEGER[], $2::TEXT[], $3::BIGINT[])" in text
-    assert values == [[7, 9], ["hat", "shoe"], [3, 2]]
+    assert values == [(7, 9), ("hat", "shoe"), (3, 2)]
 
 
-def test_the_text_is_the_same_for_any_number_of_rows() -> None:
-    for engine in ENGINES:
-        assert ADD.bind(engine, {"lines": []})[0] == ADD.bind(engine, {"lines": [(7, "hat", 3)] * 100})[0]
-    assert ADD.bind(POSTGRESQL, {"lines": []})[1] == [[], [], []]
+def test_the_texts_are_few_whatever_the_number_of_rows() -> None:
+    def texts(engine: str) -> int:
+        return len({ADD.bind(engine, {"lines": [(7, "hat", 3)] * number})[0] for number in range(2000)})
+
+    assert texts(POSTGRESQL) == 1
+    assert texts(SQLITE) == 13, "none, 1, 2, 4, … 1024, and those that are JSON"
+    assert ADD.bind(POSTGRESQL, {"lines": []})[1] == [(), (), ()]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_of_another_width_are_refused(engine: str) -> None:
+    with pytest.raises(ValueError, match=r"argument|expected"):
+        ADD.bind(engine, {"lines": [(7, "hat")]})
 
 
 def test_a_set_of_single_values_needs_no_tuples() -> None:
     skus = rows_parameter("skus", sku=TEXT)
     statement = Statement(select(STOCK.c.sku).where(STOCK.c.sku.in_(select(skus.c.sku))))
     assert statement.bind(POSTGRESQL, {"skus": ["hat", "shoe"]})[1] == [["hat", "shoe"]]
-    assert statement.bind(SQLITE, {"skus": ["hat", "shoe"]})[1] == ['[["hat"],["shoe"]]']
+    assert statement.bind(SQLITE, {"skus": ["hat", "shoe"]})[1] == ["hat", "shoe", 2]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -1,28 +1,17 @@
 """Whom a request comes from, with proxies in front and without."""
 
-from typing import Any
-
 import pytest
-from starlette.requests import Request
 
-from hansa.platform.http.remote import TrustedProxies, remote_of
-
-
-async def _seen(peer: str, *forwarded: str, trusted: tuple[str, ...] = ("10.0.0.1", "10.0.0.2", "::1")) -> str:
-    seen: list[str] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.append(remote_of(Request(scope)))
-
-    headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
-    scope = {"type": "http", "client": (peer, 1234), "headers": headers}
-    await TrustedProxies(app, addresses=trusted)(scope, None, None)  # type: ignore[arg-type]
-    return seen[0]
+from hansa.platform.http.remote import TrustedProxies
 
 
-async def test_a_stranger_cannot_say_to_be_somebody_else():
-    assert await _seen("6.6.6.6", "1.2.3.4") == "6.6.6.6"
-    assert await _seen("10.0.0.1", "1.2.3.4", trusted=()) == "10.0.0.1"
+def _seen(peer: str, *forwarded: str, trusted: tuple[str, ...] = ("10.0.0.1", "10.0.0.2", "::1")) -> str:
+    return TrustedProxies(addresses=trusted).remote(peer, ",".join(forwarded))
+
+
+def test_a_stranger_cannot_say_to_be_somebody_else():
+    assert _seen("6.6.6.6", "1.2.3.4") == "6.6.6.6"
+    assert _seen("10.0.0.1", "1.2.3.4", trusted=()) == "10.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -40,5 +29,5 @@ async def test_a_stranger_cannot_say_to_be_somebody_else():
         ((", " * 100_000,), "10.0.0.1"),
     ],
 )
-async def test_behind_trusted_proxies_the_rightmost_stranger_counts(forwarded: tuple[str, ...], remote: str):
-    assert await _seen("10.0.0.1", *forwarded) == remote
+def test_behind_trusted_proxies_the_rightmost_stranger_counts(forwarded: tuple[str, ...], remote: str):
+    assert _seen("10.0.0.1", *forwarded) == remote

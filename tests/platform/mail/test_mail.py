@@ -4,6 +4,7 @@ import asyncio
 import email
 import ipaddress
 import os
+import re
 import socket
 import ssl
 import threading
@@ -24,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hansa.platform.mail.folder import FolderMailer, file_name
-from hansa.platform.mail.message import message_of
+from hansa.platform.mail.message import bytes_of, message_of
 from hansa.platform.mail.port import Mail, MailFailed, MailInvalid, MailRefused
 from hansa.platform.mail.smtp import Security, SmtpMailer, SmtpSettings
 from tests.clocks import START, ManualClock
@@ -128,6 +129,32 @@ def test_a_domain_in_any_script_is_written_in_ascii():
     assert message(to="ada@bücher.example")["To"] == "ada@xn--bcher-kva.example"
 
 
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=300)
+
+
+@given(
+    to=st.sampled_from(
+        ["ada@example.org", "a.da+x@mail.example.org", "ada@bücher.example", '"a b"@example.org', "ada"]
+    ),
+    subject=st.sampled_from(
+        ["Your Hansa order 7", "您的订单", "a" * 100, "=?utf-8?q?x?=", "Tab\there", "Hello\nBcc: x"]
+    ),
+    text=TEXTS,
+)
+def test_what_is_written_line_by_line_reads_as_what_the_library_writes(to: str, subject: str, text: str):
+    mail = mail_of(to=to, subject=subject, text=text, html=None)
+    try:
+        expected = read(message_of(mail, sender=SENDER, at=START).as_bytes())
+    except MailInvalid as refusal:
+        with pytest.raises(MailInvalid, match=re.escape(str(refusal))):
+            bytes_of(mail, sender=SENDER, at=START)
+        return
+    found = read(bytes_of(mail, sender=SENDER, at=START))
+    encoding = "Content-Transfer-Encoding"
+    assert {**dict(found.items()), encoding: ""} == {**dict(expected.items()), encoding: ""}
+    assert found.get_content() == expected.get_content()
+
+
 # The folder.
 
 
@@ -149,6 +176,28 @@ async def test_the_same_key_never_makes_two_files(tmp_path: Path):
     await asyncio.gather(*(mailer.send(mail_of()) for _ in range(10)))
     await mailer.send(mail_of())
     assert os.listdir(tmp_path) == ["order-placed-7.eml"]
+
+
+async def test_mails_that_come_together_become_a_file_each(tmp_path: Path):
+    mailer = folder_mailer(tmp_path)
+    await asyncio.gather(*(mailer.send(mail_of(message_key=f"order-{number}")) for number in range(40)))
+    assert sorted(os.listdir(tmp_path)) == sorted(f"order-{number}.eml" for number in range(40))
+
+
+async def test_of_mails_that_come_together_all_are_told_that_there_was_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def no_room(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    mailer = folder_mailer(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr("hansa.platform.mail.folder._sync_all", no_room)
+        sending = (mailer.send(mail_of(message_key=f"order-{number}")) for number in range(5))
+        outcomes = await asyncio.gather(*sending, return_exceptions=True)
+    # The first has the disk to itself.
+    assert [type(outcome) for outcome in outcomes].count(MailFailed) >= 4
+    assert len(os.listdir(tmp_path)) == 5 - [type(outcome) for outcome in outcomes].count(MailFailed)
 
 
 HOSTILE = [

@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import bindparam, select
@@ -14,12 +14,13 @@ from sqlalchemy.schema import Table
 from hansa.kernel.clock import SystemClock
 from hansa.kernel.event import Envelope, Event
 from hansa.kernel.ids import Ids
-from hansa.platform.database.platform_tables import OUTBOX_AGE, service_metadata
+from hansa.platform.database.platform_tables import INBOX, OUTBOX_AGE, service_metadata
 from hansa.platform.database.port import Database, Transaction
 from hansa.platform.database.statement import Statement
 from hansa.platform.database.tables import COUNT, field, key, slot
 from hansa.platform.messaging.local import LocalBus, Mischief, Retries
 from hansa.platform.messaging.port import Consumer, Permanent, Received
+from hansa.platform.outbox import relay as relay_module
 from hansa.platform.outbox.inbox import Inbox
 from hansa.platform.outbox.relay import Relay
 from tests import databases
@@ -33,6 +34,7 @@ ADD = Statement(
     .on_conflict_do_update(index_elements=["slot", "number"], set_={"times": SEEN.c.times + 1})
 )
 ALL = Statement(select(SEEN.c.number, SEEN.c.times).order_by(SEEN.c.number))
+NOTED = Statement(select(INBOX.c.consumer))
 QUICK = Retries(attempts=3, first_s=0.001, longest_s=0.002)
 
 
@@ -202,3 +204,80 @@ async def test_an_unreadable_body_is_parked_at_once(database: Database) -> None:
         tx.emit(Counted2(word="not a number"), slot=0, aggregate="1")
     await Relay(database=database, bus=bus, clock=SystemClock()).drain()
     assert [row["attempts"] for row in await parked(database)] == [1]
+
+
+async def test_an_event_of_no_concern_is_neither_handled_nor_noted(database: Database) -> None:
+    bus = bus_with()
+    counter = Counter(database, bus, name="every")
+    even = Consumer(name="even", hears=Counted, handle=counter.handle, concerns=lambda event: event.number % 2 == 0)
+    bus.subscribe(
+        consumer="even",
+        type=Counted.type,
+        subscriber=Inbox(database=database, consumer=even, clock=SystemClock()),
+    )
+    await emit(database, range(5))
+    await Relay(database=database, bus=bus, clock=SystemClock()).drain()
+
+    assert await counts(database) == {0: 2, 1: 1, 2: 2, 3: 1, 4: 2}
+    noted = [row["consumer"] for row in await database.all(NOTED)]
+    assert (noted.count("every"), noted.count("even")) == (5, 3)
+    assert await unsent(database) == 0
+
+
+class Watched(LocalBus):
+    """Notes how many events travel together, and lets them through when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=SystemClock(), chance=random.Random(7), retries=QUICK)
+        self.batches: list[int] = []
+        self.gate = asyncio.Event()
+
+    async def publish(self, batch: Sequence[Envelope]) -> None:
+        self.batches.append(len(batch))
+        await self.gate.wait()
+        await super().publish(batch)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_while_one_publication_is_under_way_the_next_gathers(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "PATIENCE_S", 10.0)
+    bus = Watched()
+    Counter(database, bus)
+    relay = Relay(database=database, bus=bus, clock=SystemClock())
+    relay.start()
+    await emit(database, range(1))
+    await until(lambda: bus.batches)
+    await emit(database, range(1, 6))
+    bus.gate.set()
+    await until(lambda: len(bus.batches) == 2)
+    await relay.drain()
+    await relay.close()
+
+    assert bus.batches == [1, 5]
+    assert await counts(database) == dict.fromkeys(range(6), 1)
+
+
+async def test_a_publication_that_takes_long_does_not_hold_up_the_next(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "PATIENCE_S", 0.001)
+    bus = Watched()
+    Counter(database, bus)
+    relay = Relay(database=database, bus=bus, clock=SystemClock())
+    relay.start()
+    await emit(database, range(1))
+    await until(lambda: bus.batches)
+    await emit(database, range(1, 2))
+    await until(lambda: len(bus.batches) == 2)
+    bus.gate.set()
+    await relay.drain()
+    await relay.close()
+
+    assert await counts(database) == {0: 1, 1: 1}

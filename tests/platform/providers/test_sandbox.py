@@ -257,3 +257,41 @@ async def test_webhooks_are_posted_by_http(tmp_path: Path, clock: ManualClock) -
     assert (notice.key, headers["content-type"]) == ("1", "application/json")
     await sandbox.close()
     await runner.cleanup()
+
+
+async def test_charges_that_come_together_are_each_answered_for_themselves(
+    sandbox: SandboxProvider, clock: ManualClock
+) -> None:
+    await charge(sandbox, "old")
+    await sandbox.void(key="gone", reference="")
+    plan = [("1", "tok_success"), ("2", "tok_declined"), ("3", "tok_late"), ("old", "tok_success"), ("4", "nonsense")]
+    plan += [("gone", "tok_success"), ("5", "tok_success"), ("1", "tok_success"), ("5", "tok_declined")]
+
+    answers = await asyncio.gather(*(charge(sandbox, key, token) for key, token in plan), return_exceptions=True)
+
+    assert [answer.state for answer in answers[:-1] if isinstance(answer, Answer)] == [
+        *("captured", "declined", "pending", "captured", "declined", "voided", "captured", "captured")
+    ]
+    assert isinstance(answers[-1], ProviderKeyConflict), "the first to come names the charge"
+    assert answers[0] == answers[7]
+    assert [(entry.key, entry.kind) for entry in await sandbox.entries()] == [
+        (key, "captured") for key in ("old", "1", "5")
+    ]
+    for answer, (key, _) in zip(answers[:-1], plan, strict=False):
+        assert await sandbox.find(key=key) == answer
+
+
+async def test_who_comes_first_names_a_charge_also_when_it_is_slow(sandbox: SandboxProvider) -> None:
+    late, soon = await asyncio.gather(charge(sandbox, "1", "tok_late"), charge(sandbox, "1"), return_exceptions=True)
+
+    assert isinstance(late, Answer)
+    assert late.state == "pending"
+    assert isinstance(soon, ProviderKeyConflict)
+
+
+async def test_money_held_together_is_noted_for_each(sandbox: SandboxProvider) -> None:
+    await asyncio.gather(*(charge(sandbox, str(number), capture=False) for number in range(3)))
+
+    await asyncio.gather(*(sandbox.capture(key=str(number), reference="") for number in range(2)))
+
+    assert await kinds(sandbox) == ["authorized"] * 3 + ["captured"] * 2

@@ -114,6 +114,41 @@ async def test_a_deadline_ends_a_slow_call(connect: Connect) -> None:
         await till.look(amount=3)
 
 
+async def test_whoever_is_cancelled_is_not_told_of_a_deadline() -> None:
+    till = local(Till, TillService())
+    asking = asyncio.create_task(till.look(amount=3))
+    await asyncio.sleep(0.01)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_a_deadline_within_a_longer_one_ends_only_its_own_call() -> None:
+    till = local(Till, TillService())
+    async with asyncio.timeout(5):
+        with pytest.raises(DeadlineExceeded):
+            await till.look(amount=3)
+        await asyncio.sleep(0)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_cancelled_call_may_still_answer() -> None:
+    class Stubborn(TillService):
+        async def look(self, *, amount: int) -> Slip:
+            try:
+                await asyncio.sleep(5)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0)
+            return Slip(amount)
+
+    asking = asyncio.create_task(local(Till, Stubborn()).look(amount=4))
+    await asyncio.sleep(0.01)
+    asking.cancel()
+    assert await asking == Slip(4)
+
+
 async def test_no_call_is_made_while_a_transaction_is_open(connect: Connect) -> None:
     service = TillService()
     till = await connected(connect, service)

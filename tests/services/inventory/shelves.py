@@ -20,16 +20,17 @@ from hansa.platform.database.statement import Statement
 from hansa.platform.rpc import local as wires
 from hansa.services.inventory.contract import Inventory, Level, Line, Reservation, Stock
 from hansa.services.inventory.service import InventoryService
-from hansa.services.inventory.tables import METADATA, MOVEMENTS, RESERVATION_LINES, STOCK
+from hansa.services.inventory.tables import METADATA, MOVEMENTS, RESERVATIONS, STOCK
 from tests import databases
 from tests.clocks import ManualClock
+from tests.reserved import lines_of as lines_of_rows
 
 HALF_AN_HOUR = timedelta(minutes=30)
 AGES = 10**9
 _OUTBOX = Statement(select(OUTBOX.c.envelope).order_by(OUTBOX.c.event_id))
 _STOCK = Statement(select(STOCK))
 _MOVEMENTS = Statement(select(MOVEMENTS).order_by(MOVEMENTS.c.version))
-_LINES = Statement(select(RESERVATION_LINES))
+_RESERVATIONS = Statement(select(RESERVATIONS))
 _COUNTERS = ("on_hand", "reserved", "sold")
 
 
@@ -96,7 +97,10 @@ class Shelves:
     async def check_books(self) -> None:
         """The laws that hold at every moment, whatever happened."""
         async with self.database.read() as reader:
-            stock, movements, lines = [await reader.all(statement) for statement in (_STOCK, _MOVEMENTS, _LINES)]
+            stock, movements, reservations = [
+                await reader.all(statement) for statement in (_STOCK, _MOVEMENTS, _RESERVATIONS)
+            ]
+        lines = lines_of_rows(reservations)
         for row in stock:
             place = _place(row)
             ledger = [movement for movement in movements if _place(movement) == place]
@@ -138,4 +142,7 @@ async def opened(
     ) as database:
         service = InventoryService(database=database, clock=clock, ids=ids)
         client = getattr(wires, wire)(Inventory, service)
-        yield Shelves(database=database, service=service, inventory=client, clock=clock, ids=ids)
+        try:
+            yield Shelves(database=database, service=service, inventory=client, clock=clock, ids=ids)
+        finally:
+            await service.close()

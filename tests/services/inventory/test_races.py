@@ -39,6 +39,27 @@ async def test_two_hundred_at_once_want_fifty_pieces_and_fifty_get_one(processes
     await two.check_books()
 
 
+async def test_two_processes_sell_a_hot_variant_out_exactly(processes: tuple[Shelves, Shelves]) -> None:
+    one, two = processes
+    await one.put("HOT", 40)
+
+    async def buy(number: int) -> str:
+        shop, other = (one, two) if number % 2 else (two, one)
+        order = shop.order(slot=number % 64)
+        try:
+            await shop.reserve(order, ("HOT", 1))
+        except OutOfStock:
+            return "sold out"
+        await other.sell(order)
+        return "bought"
+
+    outcomes = await _at_once(*(buy(number) for number in range(150)))
+
+    assert Counter(outcomes) == {"bought": 40, "sold out": 110}
+    assert await one.level("HOT") == (0, 0, 40)
+    await two.check_books()
+
+
 async def test_fifty_pieces_are_enough_on_one_file_too(tmp_path: Path) -> None:
     async with opened(engine=SQLITE, folder=tmp_path, dsn=None) as shelves:
         await shelves.put("HAT", 50)

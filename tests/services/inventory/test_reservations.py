@@ -9,7 +9,7 @@ from hansa.services.inventory.contract import Movement, OutOfStock, ReservationG
 from hansa.services.inventory.events import ReservationExpired
 from hansa.services.inventory.rules import Demand
 from hansa.services.inventory.service import EXPIRY_BATCH, reservations
-from hansa.services.inventory.service.reservations import Request
+from hansa.services.inventory.service.reservations import Request, Sale
 from tests.services.inventory.shelves import HALF_AN_HOUR, Shelves, lines_of
 
 
@@ -242,9 +242,8 @@ async def test_a_batch_of_sales_may_hold_both_what_is_held_and_what_has_expired(
     held = shelves.order()
     await shelves.reserve(held, ("HAT", 1))
     async with shelves.database.write() as tx:
-        sold = await reservations.sell(tx, [*expired, held], at=shelves.clock.now())
-    assert sorted(error is None for error in sold.values()) == [False, True, True, True]
-    assert sold[held] is None
+        sold = await reservations.serve(tx, _sales(*expired, held), at=shelves.clock.now())
+    assert [error is None for error in sold] == [True, True, False, True], "the third came too late"
     assert await shelves.level("HAT") == (0, 0, 3)
     await shelves.check_books()
 
@@ -264,7 +263,7 @@ async def test_one_run_of_the_job_expires_more_than_one_batch(shelves: Shelves) 
     await shelves.put("HAT", many)
     requests = [_request(shelves, shelves.order(slot=number % 50), ("HAT", 1)) for number in range(many)]
     async with shelves.database.write() as tx:
-        await reservations.reserve(tx, requests, at=shelves.clock.now())
+        await reservations.serve(tx, requests, at=shelves.clock.now())
     assert await shelves.level("HAT") == (many, many, 0)
     shelves.clock.advance(HALF_AN_HOUR.total_seconds())
     await shelves.service.expire()
@@ -289,7 +288,7 @@ async def test_a_batch_of_orders_is_answered_in_the_order_of_arrival(shelves: Sh
         _request(shelves, one, ("HAT", 2)),
     ]
     async with shelves.database.write() as tx:
-        got = await reservations.reserve(tx, requests, at=shelves.clock.now())
+        got = await reservations.serve(tx, requests, at=shelves.clock.now())
     assert got[1] == reserved
     assert got[0] == got[4]
     assert [type(answer).__name__ for answer in got] == [
@@ -304,11 +303,15 @@ async def test_a_batch_of_orders_is_answered_in_the_order_of_arrival(shelves: Sh
     assert (await shelves.level("HAT"), await shelves.level("SHOE")) == ((4, 4, 0), (4, 1, 0))
 
     async with shelves.database.write() as tx:
-        sold = await reservations.sell(tx, [three, two, one, old], at=shelves.clock.now())
+        sold = await reservations.serve(tx, _sales(three, two, one, old), at=shelves.clock.now())
         await reservations.release(tx, [old, two, three, shelves.order()], at=shelves.clock.now())
-    assert [order for order, error in sold.items() if error] == [two]
+    assert [type(answer).__name__ for answer in sold] == ["NoneType", "ReservationGone", "NoneType", "NoneType"]
     assert (await shelves.level("HAT"), await shelves.level("SHOE")) == ((3, 0, 1), (4, 0, 0))
     await shelves.check_books()
+
+
+def _sales(*orders: str) -> list[Sale]:
+    return [Sale(order_id=order) for order in orders]
 
 
 async def _expired(shelves: Shelves, *lines: tuple[str, int], locations: tuple[str, ...] = ("main",)) -> str:

@@ -15,13 +15,15 @@ from hansa.kernel.event import Event
 from hansa.kernel.ids import Ids, slot_of
 from hansa.kernel.money import Money
 from hansa.services.carts import contract as carts
-from hansa.services.carts.contract import Adjustment, Basket, CartLine, Quote, QuoteLine
+from hansa.services.carts.contract import Adjustment, Basket, CartLine, Quote, QuoteLine, SpecialPrice
 from hansa.services.inventory import contract as inventory
 from hansa.services.inventory.contract import Line, Reservation
 from hansa.services.inventory.events import ReservationExpired
 from hansa.services.payments import contract as payments
 from hansa.services.payments.contract import Payment, Refund
 from hansa.services.payments.events import PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentRefundFailed
+from hansa.services.promotions import contract as promotions
+from hansa.services.promotions.contract import Terms
 from hansa.services.shipping import contract as shipping
 
 SHIPPING_PRICE = 500
@@ -36,6 +38,45 @@ class Shipping:
             raise shipping.NotDelivered(country=address.country)
         if not address.postal_code:
             raise shipping.AddressIncomplete(field="postal_code", pointer="/postal_code")
+
+
+@dataclass
+class Promotions:
+    """One flash sale of hats, without a line before it; `claims` are pieces by order, 0 for those that are over."""
+
+    sale_id: str = "4242"
+    left: int = 3
+    claims: dict[str, int] = field(default_factory=dict)
+    inside: list[str] = field(default_factory=list)
+
+    async def enter(self, *, key: str, sale_id: str, member: str, ticket: str, quantity: int) -> Terms:
+        if sale_id != self.sale_id:
+            raise promotions.NoSuchFlashSale()
+        if ticket != "good":
+            raise promotions.TicketInvalid()
+        if quantity > self.left:
+            raise promotions.SoldOut(left=self.left)
+        if key not in self.inside:
+            self.inside.append(key)
+        return Terms(sale_id=sale_id, sku="HAT", name="Hats!", price=Money(999, "EUR"))
+
+    async def leave(self, *, key: str, sale_id: str) -> None:
+        if key in self.inside:
+            self.inside.remove(key)
+
+    async def admit(self, *, key: str, sale_id: str, order_id: str, member: str, quantity: int) -> None:
+        if order_id in self.claims:
+            if not self.claims[order_id]:
+                raise promotions.ClaimGone()
+            return
+        if quantity > self.left:
+            raise promotions.SoldOut(left=self.left)
+        self.left -= quantity
+        self.claims[order_id] = quantity
+
+    async def release(self, *, key: str, sale_id: str, order_id: str) -> None:
+        self.left += self.claims.get(order_id, 0)
+        self.claims[order_id] = 0
 
 
 @dataclass
@@ -67,6 +108,7 @@ class Carts:
         destination: Destination | None = None,
         delivery: str | None = None,
         price_list: str = MAIN,
+        specials: tuple[SpecialPrice, ...] = (),
     ) -> Quote:
         for line in lines:
             if line.sku not in self.prices:
@@ -75,9 +117,9 @@ class Carts:
             raise carts.DeliveryNotOffered(country=destination.country if destination else "")
         quoted = tuple(_quoted(line, self.prices[line.sku], currency) for line in lines)
         subtotal = sum(line.total.amount for line in quoted)
-        adjustments: tuple[Adjustment, ...] = ()
+        adjustments = tuple(_special(each, quoted, currency) for each in specials)
         if destination is not None:
-            adjustments = (
+            adjustments += (
                 _adjustment("shipping", SHIPPING_PRICE, currency),
                 _adjustment("tax", subtotal * TAX_PPM // (1_000_000 + TAX_PPM), currency, included=True),
             )
@@ -109,6 +151,17 @@ def _quoted(line: CartLine, price: int, currency: str) -> QuoteLine:
         tax_included=True,
         tax_class="standard",
         weight_grams=100,
+    )
+
+
+def _special(special: SpecialPrice, lines: tuple[QuoteLine, ...], currency: str) -> Adjustment:
+    saved = sum(
+        (special.unit_price.amount - line.unit_price.amount) * line.quantity
+        for line in lines
+        if line.sku == special.sku
+    )
+    return msgspec.structs.replace(
+        _adjustment("promotion", saved, currency), code=special.code, source=special.source, line=special.sku
     )
 
 

@@ -22,6 +22,7 @@ from hansa.services.orders.contract import LineDraft, Order, OrderDraft, Orders,
 from hansa.services.orders.events import OrderCancelled, OrderPlaced, OrderRejected
 from hansa.services.orders.service import OrdersService
 from hansa.services.payments.contract import Payments
+from hansa.services.promotions.contract import Promotions
 from hansa.services.shipping.contract import Shipping
 from tests.clocks import ManualClock
 from tests.services.orders import neighbours
@@ -61,6 +62,7 @@ class Shop:
 
     def __post_init__(self) -> None:
         self.carts = neighbours.Carts()
+        self.promotions = neighbours.Promotions()
         self.shipping = neighbours.Shipping()
         self.inventory = neighbours.Inventory(clock=self.clock, on_hand={"HAT": 1000, "SHOE": 1000, "GIFT": 1000})
         self.payments = neighbours.Payments(clock=self.clock, ids=self.ids)
@@ -82,6 +84,7 @@ class Shop:
             carts=troubled(Carts, self.carts, self.trouble),
             inventory=troubled(Inventory, self.inventory, self.trouble),
             payments=troubled(Payments, self.payments, self.trouble),
+            promotions=troubled(Promotions, self.promotions, self.trouble),
             shipping=troubled(Shipping, self.shipping, self.trouble),
             patience_s=patience_s,
         )
@@ -163,6 +166,9 @@ class Shop:
         if envelope.type in (OrderRejected.type, OrderCancelled.type):
             await self.inventory.release(key=envelope.id, order_id=envelope.aggregate)
             self.payments.close(envelope.aggregate)
+            over = msgspec.json.decode(envelope.body, type=OrderRejected)
+            if over.flash_sale is not None:
+                await self.promotions.release(key=envelope.id, sale_id=over.flash_sale, order_id=over.order_id)
         if envelope.type == OrderPlaced.type:
             placed = msgspec.json.decode(envelope.body, type=OrderPlaced)
             if placed.cart_id is not None:

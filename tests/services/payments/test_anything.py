@@ -42,7 +42,7 @@ class Anything(RuleBasedStateMachine):
 
         async def attempt() -> None:
             with suppress(BusinessError, Fault):
-                if await dies(awaitable):
+                if await dies(awaitable, database=self.till.database):
                     self.till.restart()
 
         self.runner.run(attempt())

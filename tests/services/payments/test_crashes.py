@@ -22,7 +22,7 @@ async def die(till: Till, act: Callable[[], Awaitable[object]], what: str, numbe
         till.database.die(at_write=number, when=when)
     else:
         till.provider.disturb(what, when, Killed())
-    assert await dies(act())
+    assert await dies(act(), database=till.database)
     till.provider.plan.clear()
     till.restart()
 

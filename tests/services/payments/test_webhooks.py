@@ -9,7 +9,7 @@ import pytest
 from hansa.kernel.channel import Channel
 from hansa.platform.http.route import Access, Call
 from hansa.platform.providers.payments import Answer
-from hansa.platform.providers.sandbox_ledger import Message
+from hansa.platform.providers.sandbox_words import Message
 from hansa.platform.security.webhooks import sign_webhook
 from hansa.services.payments.api import routes
 from hansa.services.payments.contract import NoSuchPayment, NoSuchProvider, PaymentConflict, WebhookRefused

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from hansa.kernel.errors import Fault
 from hansa.kernel.event import Envelope, Event
 from hansa.kernel.ids import Ids
 from hansa.kernel.money import Money
@@ -44,17 +45,20 @@ class Killed(BaseException):
     """The process died here."""
 
 
-async def dies(act: Awaitable[object]) -> bool:
-    """Whether the process dies of it, alone or among tasks that go on beside it."""
+async def dies(act: Awaitable[object], *, database: "Mortal") -> bool:
+    """Whether the process dies of it, alone, among tasks that go on beside it, or in a batch that serves several."""
     try:
         await act
     except Killed:
         return True
+    except Fault:
+        if not database.is_dead:
+            raise
     except BaseExceptionGroup as group:
         if (rest := group.split(Killed)[1]) is not None:
             raise rest from None
         return True
-    return False
+    return database.is_dead
 
 
 class Disturbed:
@@ -115,6 +119,7 @@ class Mortal(Database):
         self.name = database.name
         self._database = database
         self._doom: tuple[int, str] | None = None
+        self.is_dead = False
 
     def die(self, *, at_write: int, when: str) -> None:
         """`at_write` counts from 1; `when` is `before` or `after` its commit."""
@@ -122,10 +127,13 @@ class Mortal(Database):
 
     def live(self) -> None:
         self._doom = None
+        self.is_dead = False
 
     @asynccontextmanager
     async def write(self, *slots: int) -> AsyncIterator[Transaction]:
         when = ""
+        if self.is_dead:
+            raise Killed
         if self._doom is not None:
             left, when_doomed = self._doom
             self._doom = (left - 1, when_doomed)
@@ -133,8 +141,10 @@ class Mortal(Database):
         async with self._database.write(*slots) as tx:
             yield tx
             if when == "before":
+                self.is_dead = True
                 raise Killed
         if when == "after":
+            self.is_dead = True
             raise Killed
 
     @asynccontextmanager

@@ -13,6 +13,7 @@ from hansa.services.products.contract import ProductDraft
 from hansa.services.search.contract import Facet, Results
 from hansa.services.search.rules import facets
 from hansa.services.search.rules.ordering import Choice
+from hansa.services.search.service import counting
 from tests.services.search.catalogue import CATEGORIES, draft, variant
 from tests.services.search.conftest import World, opened_world
 
@@ -47,6 +48,12 @@ def stock(count: int) -> list[ProductDraft]:
 
 
 STOCK = stock(60)
+
+
+@pytest.fixture(autouse=True, params=[counting.MOST_COUNTED_HERE, 10], ids=["counted_here", "counted_by_tantivy"])
+def who_counts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few results are counted otherwise than many, and come to the same."""
+    monkeypatch.setattr(counting, "MOST_COUNTED_HERE", request.param)
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """How texts become words."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hansa.services.search.rules.kinds import kinds_of
 from hansa.services.search.rules.queries import readable, words_of
-from hansa.services.search.rules.synonyms import Synonyms, synonyms
+from hansa.services.search.rules.synonyms import FILE, Synonyms, synonyms
 from hansa.services.search.rules.words import LONGEST_WORD, is_measure, stem, stems, surfaces, tokens
 
 
@@ -103,3 +105,11 @@ def test_the_synonyms_of_the_shop_know_both_languages() -> None:
     assert ("televis",) in synonyms().of(("tv",))
     assert ("手机",) in synonyms().of(("智能手机",))
     assert ("大衣",) in synonyms().of(("coat",))
+
+
+def test_synonyms_in_chinese_are_written_as_they_are_cut_when_somebody_types_them() -> None:
+    for line in FILE.read_text("utf-8").splitlines():
+        for expression in line.partition("#")[0].replace("=>", ",").split(","):
+            together = re.sub(r"(?<=[^\x00-\x7f]) (?=[^\x00-\x7f])", "", expression)
+
+            assert tokens(expression, is_query=True, is_cut=True) == tokens(together, is_query=True), expression

@@ -25,6 +25,11 @@ DOCTORINGS: list[Doctoring] = [
             d.remove(f"{name}.inbox", consumer=consumer) for name, consumer in d.consumers["orders.order_placed.v1"]
         ],
     ),
+    (
+        "messages.everything_said",
+        "carts ordered in silence",
+        lambda d: d.remove("carts.inbox", consumer="carts.close_ordered"),
+    ),
     ("messages.everything_said", "put in silence", lambda d: d.add("products.products", "version", 1)),
     ("messages.everything_said", "captured in silence", lambda d: d.remove("orders.inbox", consumer="orders.captured")),
     (

@@ -9,7 +9,8 @@ from hansa.compose import STORED, Shop
 from hansa.platform.database.port import Database
 from hansa.platform.database.statement import Statement
 from hansa.platform.providers.sandbox import SandboxProvider
-from tests.simulation.invariants.evidence import Evidence, RowDict
+from tests.reserved import lines_of
+from tests.simulation.invariants.evidence import RESERVATION_LINES, Evidence, RowDict
 from tests.simulation.workload.door import Operation
 
 STATEMENTS = {
@@ -37,15 +38,17 @@ async def collect(
 
 async def tables_of(databases: Mapping[str, Database]) -> dict[tuple[str, str], list[RowDict]]:
     """Every row of every table of open databases, by their names; for a shop that runs in other processes, too."""
-    return {
+    tables: dict[tuple[str, str], list[RowDict]] = {
         (service, table): [{name: row[name] for name in columns} for row in await databases[service].all(statement)]
         for (service, table), (statement, columns) in STATEMENTS.items()
     }
+    return tables | {RESERVATION_LINES: [*lines_of(tables["inventory", "reservations"])]}
 
 
 def consumers_of(shop: Shop) -> dict[str, list[tuple[str, str]]]:
-    """Who hears what, by type of event: service and consumer."""
+    """Who hears every event of a type, by the type: service and consumer."""
     hearing: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for (service, name), inbox in shop.inboxes.items():
-        hearing[inbox._consumer.hears.type].append((service, name))
+        if inbox._consumer.concerns is None:
+            hearing[inbox._consumer.hears.type].append((service, name))
     return dict(hearing)

@@ -2,6 +2,7 @@
 
 from tests.simulation.invariants import (
     answers,
+    flash,
     limits,
     messages,
     money,
@@ -22,6 +23,7 @@ EVERY_CHECK: tuple[Invariant, ...] = (
     *messages.CHECKS,
     *read_models.CHECKS,
     *limits.CHECKS,
+    *flash.CHECKS,
 )
 
 

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hansa.platform.providers.sandbox_ledger import Entry
+from hansa.platform.providers.sandbox_words import Entry
 from tests.simulation.workload.door import Operation
 
 RowDict = Mapping[str, Any]
+RESERVATION_LINES = ("inventory", "reservation_lines")
+"""What the reservations stand for, as `tests.reserved` spells it out: no table, but looked at like one."""
 
 
 @dataclass(frozen=True, kw_only=True)

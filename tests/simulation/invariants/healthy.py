@@ -69,6 +69,7 @@ async def healthy(folder: Path) -> Evidence:
         staff = await opened.staff()
         await _buy(clients, opened)
         await _fill_carts(clients)
+        await _hold_a_flash_sale(clients, staff)
         await _keep_shop(clients, opened, staff)
         await audits.drained(opened.shop)
         await opened.shop.settle()
@@ -97,6 +98,37 @@ async def _buy(clients: Clients, opened: OpenedShop) -> None:
     for _ in range(2):
         await clients.told("fay", "POST", f"/orders/{regretted['id']}/cancel", key=key)
     await clients.told("fay", "GET", f"/orders/{regretted['id']}")
+
+
+async def _hold_a_flash_sale(clients: Clients, staff: str) -> None:
+    """Members buy, are declined, want too much, and come too late."""
+    sale = {
+        "sku": "HAT",
+        "price": {"amount": 999, "currency": "USD"},
+        "quantity": 3,
+        "limit_per_buyer": 2,
+        "starts_at": "2020-01-01T00:00:00Z",
+        "ends_at": "2100-01-01T00:00:00Z",
+    }
+    path = f"/flash-sales/{(await clients.told('staff', 'POST', '/admin/flash-sales', sale, token=staff))['id']}"
+
+    async def come(name: str, *, quantity: int, pay: str = "tok_success", refused: str = "") -> None:
+        account = {"email": f"{name}@example.com", "password": "a long enough word"}
+        await clients.of(name).request("POST", "/users", account | {"name": name}, key=clients.key())
+        token = (await clients.told(name, "POST", "/sessions", account))["token"]
+        ticket = (await clients.told(name, "GET", f"{path}/ticket", token=token))["ticket"]
+        bought = {key: value for key, value in order_body("HAT", pay=pay).items() if key != "lines"}
+        wanted = bought | {"ticket": ticket, "quantity": quantity}
+        if not refused:
+            await clients.told(name, "POST", f"{path}/orders", wanted, token=token)
+        else:
+            assert await clients.refused(name, "POST", f"{path}/orders", wanted, token=token) == refused
+
+    await come("kim", quantity=2)
+    await come("kim", quantity=1, refused="promotions.over_limit")
+    await come("lea", quantity=2, refused="promotions.sold_out")
+    await come("lea", quantity=1)
+    await come("max", quantity=1, refused="promotions.sold_out")
 
 
 async def _fill_carts(clients: Clients) -> None:

@@ -9,6 +9,9 @@ from hansa.services.products.events import ProductPut
 from tests.simulation.invariants.evidence import Evidence
 from tests.simulation.invariants.invariant import Finding, invariant
 
+CLOSING = "carts.close_ordered"
+"""Hears of orders that came of a cart; the other consumers hear of everything."""
+
 
 @invariant("messages.sent")
 def sent(evidence: Evidence) -> Iterator[Finding]:
@@ -81,6 +84,12 @@ def everything_said(evidence: Evidence) -> Iterator[Finding]:
             heard = sum(row["consumer"] == consumer for row in evidence.rows(service, "inbox"))
             if heard != number:
                 yield consumer, f"{number} times there was {type_}, and {consumer} of {service} heard {heard}"
+    placed = {row["order_id"] for row in evidence.rows("orders", "order_entries") if row["kind"] == "placed"}
+    carts = [row["cart_id"] for row in evidence.rows("orders", "orders") if row["order_id"] in placed]
+    ordered = sum(cart_id is not None for cart_id in carts)
+    heard = sum(row["consumer"] == CLOSING for row in evidence.rows("carts", "inbox"))
+    if heard != ordered:
+        yield CLOSING, f"{ordered} carts became orders that were placed, and carts heard of {heard}"
 
 
 @invariant("messages.keys_are_answered")

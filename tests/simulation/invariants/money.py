@@ -123,7 +123,8 @@ def payments_end(evidence: Evidence) -> Iterator[Finding]:
 
 @invariant("money.totals_add_up")
 def totals_add_up(evidence: Evidence) -> Iterator[Finding]:
-    """Lines make the subtotal, the subtotal and what is added make the total, and each tax is its rate of its basis."""
+    """Lines make the subtotal, the subtotal and what is added or taken off make the total, and each tax is its rate of
+    what is paid for its line."""
     sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
     lines: dict[tuple[int, str | None], int] = {}
     for line in evidence.rows("orders", "order_lines"):
@@ -142,8 +143,12 @@ def totals_add_up(evidence: Evidence) -> Iterator[Finding]:
         added = sum(each["amount"]["amount"] for each in adjustments if not each["included"])
         if row["total"] != row["subtotal"] + added:
             yield order_id, f"subtotal {row['subtotal']} and {added} make {row['total']}"
+        saved: Counter[str | None] = Counter()
         for each in adjustments:
-            if each["line"] is not None and each["basis"]["amount"] != lines.get((order_id, each["line"])):
+            of_line = lines.get((order_id, each["line"]), 0) + (saved[each["line"]] if each["kind"] == "tax" else 0)
+            if each["kind"] == "promotion":
+                saved[each["line"]] += each["amount"]["amount"]
+            if each["line"] is not None and each["basis"]["amount"] != of_line:
                 yield order_id, f"{each['code']} is reckoned of {each['basis']['amount']} for {each['line']}"
             if {each["amount"]["currency"], each["basis"]["currency"]} != {row["currency"]}:
                 yield order_id, f"{each['code']} is not in {row['currency']}"

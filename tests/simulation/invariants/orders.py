@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from hansa.services.orders.contract import PLACE_ERRORS
+from hansa.services.orders.contract import BUY_ERRORS
 from tests.simulation.invariants.evidence import Evidence, RowDict
 from tests.simulation.invariants.invariant import Finding, invariant
 from tests.simulation.invariants.pieces import LIVING
@@ -27,7 +27,7 @@ REACHABLE: dict[str, frozenset[str]] = {
 }
 """What somebody may see of it later on."""
 LET_GO = frozenset({"captured", "failed", "voided"})
-REFUSALS = frozenset(error.code for error in PLACE_ERRORS)
+REFUSALS = frozenset(error.code for error in BUY_ERRORS)
 _decode = msgspec.json.Decoder().decode
 
 

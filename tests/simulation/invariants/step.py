@@ -28,7 +28,14 @@ RESERVATION_STEPS: Mapping[str, frozenset[str]] = {
 }
 """An expired one may be refused when it is to be sold after all."""
 _BELOW = "SELECT sku, location, on_hand, reserved, sold FROM stock WHERE reserved < 0 OR on_hand < reserved OR sold < 0"
-_HELD = "SELECT order_id, sku FROM reservation_lines WHERE held < 0 OR returned < 0 OR sold < returned"
+_HELD = (
+    "SELECT order_id, json_extract(back.value, '$.place[1]') AS sku FROM reservations, json_each(returned) AS back"
+    " WHERE state NOT IN ('sold', 'released') OR json_extract(back.value, '$.quantity') NOT BETWEEN 1 AND"
+    " (SELECT coalesce(sum(json_extract(part.value, '$.quantity')), 0) FROM json_each(parts) AS part"
+    " WHERE json_extract(part.value, '$.place') = json_extract(back.value, '$.place'))"
+    " UNION ALL SELECT order_id, json_extract(part.value, '$.place[1]') FROM reservations, json_each(parts) AS part"
+    " WHERE state = 'held' AND json_extract(part.value, '$.quantity') < 1"
+)
 _UNPAID = (
     "SELECT order_id, status, payment_state FROM orders"
     " WHERE status IN ('placed', 'completed') AND (payment_state <> 'captured' OR captured <> total)"

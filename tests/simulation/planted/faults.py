@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 import msgspec
 
-from tests.simulation.planted import of_messages, of_payments, of_stock, of_the_rest
+from tests.simulation.planted import of_messages, of_payments, of_promotions, of_stock, of_the_rest
 
 
 class Planted(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +91,10 @@ PLANTED: Mapping[str, Planted] = {
     "unknown is failure": Planted(
         sentence="A refund that breaks off, or is not answered within a second, is taken for refused.",
         plant=of_the_rest.unknown_is_failure,
+    ),
+    "unpaid pieces stay claimed": Planted(
+        sentence="Only cancelled orders give pieces back to a flash sale, rejected ones do not.",
+        plant=of_promotions.rejected_orders_keep_their_claims,
     ),
     "event after the commit": Planted(
         sentence="Events are written in a transaction after the one with the deed.",

@@ -90,17 +90,20 @@ def late_webhook_ignored() -> Iterator[None]:
 def stale_payment() -> Iterator[None]:
     begin, take_due, lock = Record.begin, Record.take_due, Record._lock
 
-    async def begin_and_remember(self: Any, drafts: Sequence[Intent]) -> dict[str, tuple[Intent, bool]]:
-        kept = await begin(self, drafts)
-        _before_the_call(self).update({order_id: intent for order_id, (intent, _) in kept.items()})
-        return kept
+    async def begin_and_remember(self: Any, draft: Intent) -> tuple[Intent, bool]:
+        intent, is_new = await begin(self, draft)
+        _before_the_call(self)[intent.order_id] = intent
+        return intent, is_new
 
     async def take_and_remember(self: Any, *, limit: int) -> list[Intent]:
         due = await take_due(self, limit=limit)
         _before_the_call(self).update({intent.order_id: intent for intent in due})
         return due
 
-    async def hear(self: Any, findings: Sequence[Finding]) -> dict[str, Intent]:
+    async def hear(self: Any, finding: Finding) -> Intent | None:
+        return (await hear_all(self, [finding])).get(finding.order_id)
+
+    async def hear_all(self: Any, findings: Sequence[Finding]) -> dict[str, Intent]:
         if not findings:
             return {}
         async with self._database.write(*sorted({slot_of(finding.order_id) for finding in findings})) as tx:
@@ -121,7 +124,7 @@ def stale_payment() -> Iterator[None]:
     with (
         without_constraints(),
         replaced(store, CHANGE_INTENTS=_CHANGE_ANYHOW),
-        replaced(Record, begin=begin_and_remember, take_due=take_and_remember, hear=hear),
+        replaced(Record, begin=begin_and_remember, take_due=take_and_remember, hear=hear, hear_all=hear_all),
     ):
         yield
 

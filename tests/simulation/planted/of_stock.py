@@ -59,11 +59,12 @@ def check_then_act() -> Iterator[None]:
         seen = _SEEN.set(book.available)
         try:
             async with self._database.write(slot_of(order_id)) as tx:
-                [outcome] = await reservations.reserve(tx, [request], at=self._clock.now())
+                [outcome] = await reservations.serve(tx, [request], at=self._clock.now())
         finally:
             _SEEN.reset(seen)
         if isinstance(outcome, Exception):
             raise outcome
+        assert isinstance(outcome, Reservation)
         return outcome
 
     with (

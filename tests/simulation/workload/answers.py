@@ -28,6 +28,18 @@ REFUSALS: dict[str, frozenset[str]] = {
             "orders.quote_changed",
         }
     ),
+    "POST /flash-sales/*/orders": frozenset(
+        {
+            "payments.declined",
+            "inventory.out_of_stock",
+            "orders.conflict",
+            "orders.not_for_sale",
+            "promotions.sold_out",
+            "promotions.over_limit",
+            "promotions.in_line",
+            "promotions.line_full",
+        }
+    ),
     "POST /orders/*/cancel": frozenset({"orders.conflict"}),
     "PUT /carts/*/lines/*": CART,
     "PUT /carts/*/currency": CART,
@@ -42,6 +54,7 @@ REFUSALS: dict[str, frozenset[str]] = {
 }
 KEPT: dict[str, frozenset[str]] = {
     "POST /orders": frozenset({"payments.declined", "inventory.out_of_stock"}),
+    "POST /flash-sales/*/orders": frozenset({"payments.declined", "inventory.out_of_stock"}),
     "POST /orders/*/cancel": frozenset(),
     "POST /admin/orders/*/fulfilments": frozenset(),
     "POST /admin/orders/*/refunds": frozenset({"payments.refund_too_large"}),
@@ -60,7 +73,7 @@ BECOMES: dict[str, frozenset[str]] = {
 """What an order may be later, in one step or several."""
 CANCELLED_BY = ("buyer", "staff")
 """An order may be cancelled, or even sent out, before its buyer hears that it was placed."""
-_NAMES_AFTER = frozenset({"orders", "carts", "lines", "products", "inventory"})
+_NAMES_AFTER = frozenset({"orders", "carts", "lines", "products", "inventory", "flash-sales"})
 
 
 def route_of(verb: str, path: str) -> str:
@@ -141,7 +154,7 @@ def wrong_with(verb: str, path: str, body: Any, reply: Reply, *, expects: Iterab
 def _wrong_with_grant(route: str, body: Any, reply: Reply) -> str | None:
     answer = reply.body
     match route.split("/")[1:]:
-        case ["orders"] if route.startswith("POST"):
+        case ["orders"] | ["flash-sales", "*", "orders"] if route.startswith("POST"):
             return wrong_with_new_order(body, answer)
         case ["orders", "*"] | ["orders", "*", "cancel"] | ["admin", "orders", "*", _]:
             return None if route.endswith("/history") else wrong_with_order(answer)

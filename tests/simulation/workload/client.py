@@ -153,7 +153,7 @@ class Client:
         if reply.status >= 300:
             return
         route = route_of(request.verb, request.path)
-        if route == "POST /orders":
+        if route in ("POST /orders", "POST /flash-sales/*/orders"):
             name = reply.body["id"]
             self.journal.orders.setdefault(name, KnownOrder(name=name, actor=self.actor, token=request.token))
         elif route == "POST /orders/*/cancel":

@@ -49,6 +49,16 @@ PRODUCTS = tuple(dict.fromkeys(good.product for good in GOODS))
 received: dict[str, int] = {good.sku: good.pieces for good in GOODS}
 """Pieces per sku before the first operation of a run."""
 TOKENS = ("tok_success", "tok_success", "tok_success", "tok_declined", "tok_late", "tok_twice", "tok_timeout")
+FLASH_SALE = {
+    "sku": "MUG",
+    "price": {"amount": 199, "currency": "USD"},
+    "quantity": 2,
+    "limit_per_buyer": 2,
+    "starts_at": "2020-01-01T00:00:00Z",
+    "ends_at": "2100-01-01T00:00:00Z",
+    "name": "Mugs for nearly nothing",
+}
+"""Fewer pieces than are asked for; open whatever the clocks say."""
 ADDRESSES: tuple[dict[str, str], ...] = (
     {
         "name": "Ada Byron",
@@ -106,7 +116,7 @@ class SceneNotSet(Exception):
 
 
 async def set_scene(door: Door, *, staff_token: str, pause: Pause | None = None) -> None:
-    """Make products and stock. The keys are fixed: set again, also by somebody else, nothing comes twice.
+    """Make products, stock and a flash sale. The keys are fixed: set again, also by somebody else, nothing comes twice.
 
     Raises SceneNotSet, after some attempts where the shop does not answer (only with a `pause` between them).
     """
@@ -115,6 +125,7 @@ async def set_scene(door: Door, *, staff_token: str, pause: Pause | None = None)
     for good in GOODS:
         path = f"/admin/inventory/{good.sku}"
         await _ask(door, "PUT", path, {"on_hand": good.pieces}, staff_token, f"scene-{good.sku}", pause)
+    await _ask(door, "POST", "/admin/flash-sales", FLASH_SALE, staff_token, "scene-flash-sale", pause)
 
 
 async def _ask(door: Door, verb: str, path: str, body: Any, token: str, key: str, pause: Pause | None) -> None:

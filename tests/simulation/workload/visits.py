@@ -12,6 +12,7 @@ from typing import Any
 from tests.simulation.workload.answers import code_of, is_certain
 from tests.simulation.workload.client import IMPATIENCE_S
 from tests.simulation.workload.door import Reply
+from tests.simulation.workload.flash import come_to_the_flash_sale
 from tests.simulation.workload.journal import KnownCart
 from tests.simulation.workload.scene import HOT, PRODUCTS, SKUS
 from tests.simulation.workload.shoppers import LATE_TOKENS, Shopper
@@ -318,6 +319,7 @@ VISITS: dict[Visit, int] = {
     pry: 1,
     ask_for_nonsense: 1,
     order_nothing: 1,
+    come_to_the_flash_sale: 6,
 }
 """How likely each is."""
 

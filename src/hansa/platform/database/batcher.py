@@ -72,9 +72,10 @@ class _Gathering(ABC, Generic[Item, Answer]):
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._largest))]
                 try:
                     await self._serve(batch)
-                except BaseException:
+                except BaseException as end:
+                    is_closed = isinstance(end, asyncio.CancelledError)
                     for _, outcome in batch:
-                        _fail(outcome, self._broken_off())
+                        _fail(outcome, self._broken_off() if is_closed else end)
                     raise
         finally:
             self._running = None
@@ -82,6 +83,8 @@ class _Gathering(ABC, Generic[Item, Answer]):
     async def _serve(self, batch: Sequence[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
         try:
             answers = await self._perform([item for item, _ in batch])
+            if len(answers) != len(batch):
+                raise Fault(f"{len(batch)} items of {self._name} were given {len(answers)} answers")
         except Exception as error:
             if len(batch) > 1 and _kept_nothing(error):
                 # One bad item must not hurt its neighbours: each by itself from here on.
@@ -139,7 +142,7 @@ def _kept_nothing(error: Exception) -> bool:
     return isinstance(error, StorageBusy) or not isinstance(error, (Fault, StorageFull))
 
 
-def _fail(outcome: "asyncio.Future[Any]", error: Exception) -> None:
+def _fail(outcome: "asyncio.Future[Any]", error: BaseException) -> None:
     if not outcome.done():
         outcome.set_exception(error)
         outcome.exception()  # seen: of a caller who left it would be logged as lost

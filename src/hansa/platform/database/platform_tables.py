@@ -4,11 +4,32 @@ from sqlalchemy import Index, MetaData, Table, bindparam, delete, func, select, 
 from sqlalchemy.dialects.postgresql import insert
 
 from hansa.platform.database.statement import Statement, rows_parameter
-from hansa.platform.database.tables import COUNT, DOCUMENT, ID, MOMENT, NAMES, SLOT, TEXT, field, key, optional, slot
+from hansa.platform.database.tables import (
+    COUNT,
+    DOCUMENT,
+    ID,
+    MOMENT,
+    NAMES,
+    SLOT,
+    TEXT,
+    field,
+    key,
+    key_by,
+    optional,
+    slot,
+)
 
 METADATA = MetaData(naming_convention=NAMES)
 
-OUTBOX = Table("outbox", METADATA, slot(), key("event_id"), field("envelope", DOCUMENT), field("written_at", MOMENT))
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    slot(),
+    key("event_id"),
+    field("envelope", DOCUMENT),
+    field("written_at", MOMENT),
+    key_by("event_id", "slot"),
+)
 """Events that are committed and not yet known to be published."""
 
 INBOX = Table(
@@ -18,7 +39,9 @@ INBOX = Table(
     key("event_id"),
     key("consumer", TEXT),
     field("handled_at", MOMENT),
+    key_by("event_id", "slot", "consumer"),
     Index(None, "handled_at"),
+    sqlite_with_rowid=False,
 )
 """Events whose effect has been committed, per consumer."""
 

@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 from asyncpg.exceptions import InvalidCachedStatementError, OutdatedSchemaCacheError
-from asyncpg.pool import PoolConnectionProxy
 
 from hansa.kernel.clock import Clock
 from hansa.kernel.errors import Fault, StorageBusy, StorageFull
 from hansa.kernel.ids import Ids
 from hansa.platform.database.port import Database, Reader, Row, Transaction, TransactionBroken, marked_open
+from hansa.platform.database.postgres_pool import Connection, Pool
 from hansa.platform.database.postgres_schema import role_of
 from hansa.platform.database.statement import POSTGRESQL, Statement
 
@@ -49,10 +49,6 @@ _CONNECTION_ENDED = ("08", "57P")
 
 _DRIVER_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
-if TYPE_CHECKING:
-    Connection = PoolConnectionProxy[asyncpg.Record]
-else:
-    Connection = PoolConnectionProxy
 T = TypeVar("T")
 
 
@@ -65,29 +61,28 @@ class PostgresDatabase(Database):
         self._clock = clock
         self._ids = ids
         self._pool_size = pool_size
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._pool: Pool | None = None
 
     async def open(self) -> None:
         """Make the pool. Connections are made when needed, so the server may come up later, or die and come back."""
-        self._pool = await asyncpg.create_pool(
-            self._dsn,
-            min_size=0,
-            max_size=self._pool_size,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=SILENCE_TIMEOUT_S,
-            statement_cache_size=CACHED_STATEMENTS,
-            server_settings=_settings(self.name),
-            reset=_leave_as_it_is,
-        )
+
+        async def connect() -> Connection:
+            return await asyncpg.connect(
+                self._dsn,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=silence_s,
+                statement_cache_size=CACHED_STATEMENTS,
+                server_settings=settings,
+            )
+
+        settings, silence_s = _settings(self.name), SILENCE_TIMEOUT_S
+        self._pool = Pool(connect=connect, size=self._pool_size, patience_s=ACQUIRE_TIMEOUT_S, clock=self._clock)
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
         if pool is None:
             return
-        try:
-            await asyncio.wait_for(pool.close(), CLOSE_TIMEOUT_S)
-        except TimeoutError:
-            pool.terminate()
+        await pool.close(within_s=CLOSE_TIMEOUT_S)
 
     @asynccontextmanager
     async def write(self, *slots: int) -> AsyncIterator[Transaction]:
@@ -130,11 +125,11 @@ class PostgresDatabase(Database):
         if pool is None:
             raise Fault(f"the database {self.name} is closed")
         with _translating(None):
-            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            connection = await pool.take()
         try:
             yield connection
         finally:
-            await _undisturbed(_release(pool, connection))
+            pool.give(connection)
 
 
 class _PostgresReader(Reader):
@@ -172,10 +167,6 @@ def _milliseconds(seconds: float) -> str:
     return str(int(seconds * 1000))
 
 
-async def _leave_as_it_is(_connection: object) -> None:
-    """Nothing here changes a session, so the pool's own reset would be a trip to the server for nothing."""
-
-
 async def _fetch(connection: Connection, statement: Statement, parameters: dict[str, Any]) -> Sequence[Row]:
     text, values = statement.bind(POSTGRESQL, parameters)
     with _translating(connection):
@@ -208,10 +199,7 @@ async def _roll_back(connection: Connection) -> None:
 
 def _is_lost(connection: Connection) -> bool:
     """Whether it has ended; the pool may have noticed first and taken it out of our hands."""
-    try:
-        return connection.is_closed()
-    except asyncpg.InterfaceError:
-        return True
+    return connection.is_closed()
 
 
 def _end(connection: Connection) -> None:
@@ -219,30 +207,17 @@ def _end(connection: Connection) -> None:
         connection.terminate()
 
 
-async def _release(pool: "asyncpg.Pool[asyncpg.Record]", connection: Connection) -> None:
-    """Give a connection back; the pool itself ends one that is not well.
-
-    Where one has been lost, the idle ones are not to be trusted either: of a server that vanished without a word, each
-    would be noticed only by its own time-out.
-    """
-    is_lost = _is_lost(connection)
-    try:
-        await pool.release(connection)
-    except _DRIVER_ERRORS:
-        is_lost = True
-    if is_lost:
-        await pool.expire_connections()
-
-
 async def _undisturbed(work: Coroutine[Any, Any, T]) -> T:
     """Finish the work even if the caller is cancelled meanwhile; the caller then learns of it afterwards."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.get_running_loop().create_task(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
-            await asyncio.wait([task])
+            await asyncio.shield(task)
         except asyncio.CancelledError as error:
             cancelled = error
+        except BaseException:
+            break
     result = task.result()
     if cancelled is not None:
         raise cancelled

@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from hansa.kernel.clock import Clock
 from hansa.kernel.errors import Fault, StorageBusy, StorageFull
 from hansa.kernel.ids import Ids
+from hansa.platform.database.committer import Committer
 from hansa.platform.database.port import Database, Reader, Row, Transaction, TransactionBroken, marked_open
 from hansa.platform.database.statement import SQLITE, Statement
 
@@ -18,6 +18,8 @@ IDLE_READERS = 8
 """Connections kept open for reading; a burst opens more and closes them afterwards."""
 BUSY_TIMEOUT_S = 5.0
 CACHED_STATEMENTS = 512
+PAGES_BETWEEN_CHECKPOINTS = 4000
+"""16 MB: a page that many commits touch is copied from the journal into the file once for all of them."""
 
 _OUT_OF_ROOM = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 """How SQLite names a full disk or quota, besides SQLITE_FULL."""
@@ -33,7 +35,7 @@ class SqliteDatabase(Database):
         self._ids = ids
         self._lock = asyncio.Lock()
         self._idle: list[sqlite3.Connection] = []
-        self._committer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"commit-{name}")
+        self._committer = Committer(name=f"commit-{name}")
         self._writer: sqlite3.Connection | None = None
 
     async def open(self) -> None:
@@ -41,7 +43,7 @@ class SqliteDatabase(Database):
 
     async def close(self) -> None:
         async with self._lock:
-            self._committer.shutdown()
+            self._committer.close()
             for connection in [*self._idle, *([self._writer] if self._writer else [])]:
                 connection.close()
             self._idle, self._writer = [], None
@@ -81,6 +83,20 @@ class SqliteDatabase(Database):
                 else:
                     connection.close()
 
+    async def all(self, statement: Statement, /, **parameters: Any) -> Sequence[Row]:
+        """One statement is a snapshot by itself: no transaction around it."""
+        with marked_open(self.name):
+            self._opened()
+            connection = self._idle.pop() if self._idle else connect(self.path, is_reader=True)
+            try:
+                return execute(connection, statement, parameters)
+            finally:
+                self._idle.append(connection)
+
+    async def one(self, statement: Statement, /, **parameters: Any) -> Row | None:
+        rows = await self.all(statement, **parameters)
+        return rows[0] if rows else None
+
     def _opened(self) -> sqlite3.Connection:
         if self._writer is None:
             raise Fault(f"the database {self.name} is closed")
@@ -88,7 +104,7 @@ class SqliteDatabase(Database):
 
     async def _commit(self, connection: sqlite3.Connection) -> None:
         """Wait for the disk outside the loop. A cancelled caller still waits, so that the connection is never torn."""
-        commit = asyncio.get_running_loop().run_in_executor(self._committer, connection.commit)
+        commit = self._committer.submit(connection.commit)
         cancelled: asyncio.CancelledError | None = None
         while not commit.done():
             try:
@@ -146,6 +162,7 @@ def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {PAGES_BETWEEN_CHECKPOINTS}")
         if is_reader:
             connection.execute("PRAGMA query_only = ON")
     return connection

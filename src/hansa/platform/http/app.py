@@ -8,12 +8,9 @@ from typing import Any
 
 import msgspec
 import structlog
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
-from starlette.types import ASGIApp
 
 from hansa.kernel.channel import Channel
 from hansa.kernel.errors import BusinessError
@@ -21,13 +18,16 @@ from hansa.kernel.ids import Ids
 from hansa.kernel.principal import STAFF, Principal
 from hansa.platform.http import problems
 from hansa.platform.http.errors import Forbidden, NoSuchRoute, TokenMissing
+from hansa.platform.http.front import FrontDoor, Target
 from hansa.platform.http.observing import bearer, observing
 from hansa.platform.http.openapi import Description, docs_page, openapi
+from hansa.platform.http.page_cache import Cacheable, PageCache
 from hansa.platform.http.remote import TrustedProxies, remote_of
 from hansa.platform.http.request import (
     GUEST,
     choose_currency,
     choose_locale,
+    fields_of,
     read_body,
     read_key,
     read_path,
@@ -35,16 +35,12 @@ from hansa.platform.http.request import (
     read_version,
 )
 from hansa.platform.http.route import Access, Call, Route
+from hansa.platform.http.router import Router
+from hansa.platform.http.tokens import KnownTokens
 from hansa.platform.telemetry.metrics import RequestMetrics
 
 log = structlog.get_logger()
 API = "/api/"
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "x-frame-options": "DENY",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-}
 _PUBLIC = {"cache-control": "public, no-cache", "vary": "accept-language"}
 _PRIVATE = {"cache-control": "private, no-store"}
 
@@ -68,16 +64,18 @@ class Surroundings:
     """Addresses whose X-Forwarded-For is believed."""
     lost: Callable[[Request], Response] | None = None
     """The answer for an address outside the API that leads nowhere; a problem where there are no pages."""
+    cache: PageCache | None = None
+    """Where answers of public reads are kept; they are made each time where there is none."""
+    tokens: KnownTokens | None = None
 
 
-def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
+def create_app(routes: Sequence[Route], around: Surroundings) -> FrontDoor:
     """The ASGI application."""
     about = Description(
         version=around.version, currencies=around.channel.currencies, session_errors=around.session_errors
     )
     document = cache(lambda: msgspec.json.encode(openapi(routes, about)))
     docs = cache(lambda: docs_page(routes, about))
-    endpoints = [StarletteRoute(route.path, _endpoint(route, around), methods=[route.verb]) for route in routes]
 
     async def metrics(request: Request) -> Response:
         return Response(around.metrics.render(), media_type="text/plain; version=0.0.4")
@@ -97,38 +95,43 @@ def create_app(routes: Sequence[Route], around: Surroundings) -> ASGIApp:
     async def readable(request: Request) -> Response:
         return Response(docs(), media_type="text/html; charset=utf-8", headers=_PUBLIC)
 
-    own = [
-        StarletteRoute("/healthz", healthy),
-        StarletteRoute("/readyz", ready),
-        StarletteRoute("/metrics", metrics),
-        StarletteRoute("/openapi.json", described),
-        StarletteRoute("/docs", readable),
-    ]
-    app = Starlette(
-        routes=[*_grouped(endpoints), *own, *around.pages],
-        exception_handlers={HTTPException: _refused_by_router(around)},
+    router: Router[Target] = Router()
+    for route in routes:
+        _add(router, route.verb, Target(path=route.path, endpoint=_endpoint(route, around), early=route.early))
+    own = {"/healthz": healthy, "/readyz": ready, "/metrics": metrics, "/openapi.json": described, "/docs": readable}
+    for path, endpoint in own.items():
+        _add(router, "GET", Target(path=path, endpoint=endpoint))
+    for page in around.pages:
+        for verb in sorted(page.methods or ()):
+            _add(router, verb, Target(path=page.path, endpoint=_safe(page.endpoint)))
+    return FrontDoor(
+        router=router,
+        lost=_lost(around),
+        metrics=around.metrics,
+        ids=around.ids,
+        proxies=TrustedProxies(addresses=around.trusted_proxies),
+        cache=around.cache,
+        tokens=around.tokens,
     )
-    app.router.redirect_slashes = False
-    return TrustedProxies(_Finishing(app), addresses=around.trusted_proxies)
 
 
-def _grouped(endpoints: Sequence[StarletteRoute]) -> list[StarletteRoute]:
-    """One Starlette route a path, so that a wrong verb is answered with what is allowed there."""
-    by_path: dict[str, dict[str, StarletteRoute]] = {}
-    for endpoint in endpoints:
-        for verb in endpoint.methods or ():
-            by_path.setdefault(endpoint.path, {})[verb] = endpoint
-    grouped = []
-    for path, by_verb in by_path.items():
-        handlers: dict[str, Callable[[Request], Awaitable[Response]]] = {
-            verb: route.endpoint for verb, route in by_verb.items()
-        }
+def _add(router: Router[Target], verb: str, target: Target) -> None:
+    router.add(target.path, verb, target)
+    if verb == "GET":
+        router.add(target.path, "HEAD", target)
 
-        async def dispatch(request: Request, handlers: Any = handlers) -> Response:
-            return await handlers[request.method](request)  # type: ignore[no-any-return]
 
-        grouped.append(StarletteRoute(path, dispatch, methods=[verb for verb in handlers if verb != "HEAD"]))
-    return grouped
+def _safe(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """What is raised by an endpoint that does not see to it becomes a problem."""
+
+    async def safe(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Exception as error:
+            log.exception("request failed", path=request.url.path)
+            return problems.refuse(error, correlation="")
+
+    return safe
 
 
 def _endpoint(route: Route, around: Surroundings) -> Callable[[Request], Awaitable[Response]]:
@@ -137,7 +140,15 @@ def _endpoint(route: Route, around: Surroundings) -> Callable[[Request], Awaitab
     async def endpoint(request: Request) -> Response:
         return await _attempt(request, route, around, bearer(request), request.state.correlation)
 
-    return observing(metrics=around.metrics, ids=around.ids)(route.path, route.verb, endpoint)
+    observed = observing(metrics=around.metrics, ids=around.ids, cache=around.cache)
+    return observed(route.path, route.verb, endpoint, _cacheable(route))
+
+
+def _cacheable(route: Route) -> Cacheable | None:
+    if route.tags is None:
+        return None
+    fields, is_free = fields_of(route.query)
+    return Cacheable(fields=fields | {"currency"}, is_free=is_free)
 
 
 async def _attempt(request: Request, route: Route, around: Surroundings, token: str, correlation: str) -> Response:
@@ -182,6 +193,8 @@ def _encoded(request: Request, route: Route, answer: Any) -> Response:
         if isinstance(version := getattr(answer, "version", None), int):
             headers["etag"] = f'"{version}"'
         return Response(body, route.status, headers, "application/json")
+    if route.tags is not None:
+        request.state.tags = route.tags(answer)
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {**_PUBLIC, "etag": etag}
     if etag in request.headers.get("if-none-match", ""):
@@ -194,7 +207,10 @@ async def _principal(route: Route, around: Surroundings, token: str) -> Principa
         if route.access is not Access.ANYONE:
             raise TokenMissing()
         return None
+    since = around.tokens.number if around.tokens is not None else 0
     principal = await around.authenticate(token)
+    if around.tokens is not None:
+        around.tokens.keep(token, principal, since=since)
     if route.access is Access.STAFF and not principal.has(STAFF):
         raise Forbidden()
     return principal
@@ -204,37 +220,18 @@ def _json(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, {"cache-control": "no-store"}, "application/json")
 
 
-def _refused_by_router(around: Surroundings) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def refuse(request: Request, error: Exception) -> Response:
-        if isinstance(error, HTTPException) and error.status_code == 405:
+def _lost(around: Surroundings) -> Callable[[Request, tuple[str, ...]], Response]:
+    """The answer where a path leads nowhere, or takes other verbs."""
+
+    def lost(request: Request, verbs: tuple[str, ...]) -> Response:
+        if verbs:
             response = problems.respond(
                 problems.problem(405, "request.method_not_allowed", "This address takes other verbs.")
             )
-            response.headers.update(error.headers or {})
+            response.headers["allow"] = ", ".join(verbs)
             return response
         if around.lost is not None and not request.url.path.startswith(API):
             return around.lost(request)
         return problems.refuse(NoSuchRoute(), correlation="")
 
-    return refuse
-
-
-class _Finishing:
-    """Adds the headers every answer has, unless it has its own."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._headers = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-
-        async def finish(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                own = list(message.get("headers", ()))
-                names = {name.lower() for name, _ in own}
-                message["headers"] = [*own, *(header for header in self._headers if header[0] not in names)]
-            await send(message)
-
-        await self._app(scope, receive, finish)
+    return lost

@@ -1,5 +1,6 @@
 """Every request is counted, timed and has a correlation id that its log lines and answer bear."""
 
+import itertools
 import re
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hansa.kernel.ids import Ids
+from hansa.platform.http.page_cache import Cacheable, PageCache
 from hansa.platform.http.remote import remote_of
 from hansa.platform.telemetry.logs import correlated
 from hansa.platform.telemetry.metrics import RequestMetrics
@@ -19,22 +21,31 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Observed(Protocol):
-    """Wraps an endpoint of a path and verb so that what happens to it is seen."""
+    """Wraps an endpoint of a path and verb so that what happens to it is seen, and kept if its answers may be."""
 
-    def __call__(self, path: str, verb: str, endpoint: Endpoint) -> Endpoint: ...
+    def __call__(self, path: str, verb: str, endpoint: Endpoint, kept: Cacheable | None = None) -> Endpoint: ...
 
 
-def observing(*, metrics: RequestMetrics, ids: Ids) -> Observed:
-    def observed(path: str, verb: str, endpoint: Endpoint) -> Endpoint:
+def observing(*, metrics: RequestMetrics, ids: Ids, cache: PageCache | None = None) -> Observed:
+    correlations = Correlations(ids)
+
+    def observed(path: str, verb: str, endpoint: Endpoint, kept: Cacheable | None = None) -> Endpoint:
+        async def answered(request: Request) -> Response:
+            if cache is not None and kept is not None:
+                response = await cache.answer(request, kept, endpoint, name=path)
+                if response is not None:
+                    return response
+            return await endpoint(request)
+
         async def watched(request: Request) -> Response:
-            correlation = correlation_of(request, ids)
+            correlation = correlations.of(request.headers.get("x-request-id"))
             visitor = bearer(request) or remote_of(request)
             handle = metrics.started(route=path, session_key=visitor, method=verb)
             status = CLIENT_GONE
             try:
                 with correlated(correlation):
                     request.state.correlation = correlation
-                    response = await endpoint(request)
+                    response = await answered(request)
                 status = response.status_code
             finally:
                 metrics.finished(handle, status)
@@ -46,12 +57,25 @@ def observing(*, metrics: RequestMetrics, ids: Ids) -> Observed:
     return observed
 
 
-def correlation_of(request: Request, ids: Ids) -> str:
-    """The client's own id for the request if it is a decent one, else a new one."""
-    sent = request.headers.get("x-request-id", "")
-    return sent if _CORRELATION.match(sent) else ids.secret()
+class Correlations:
+    """Names requests. A name is unique and no secret: one that nobody can guess would cost more than a kept page."""
+
+    def __init__(self, ids: Ids) -> None:
+        self._prefix = ids.secret()
+        self._numbers = itertools.count(1)
+
+    def of(self, sent: str | None) -> str:
+        """The client's own id for the request if it is a decent one, else a new one."""
+        return sent if sent and _CORRELATION.match(sent) else f"{self._prefix}-{next(self._numbers)}"
 
 
 def bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return bearer_from(request.headers.get("authorization"))
+
+
+def bearer_from(sent: str | None) -> str:
+    """The token of an Authorization header; empty if there is none."""
+    if not sent:
+        return ""
+    scheme, _, token = sent.partition(" ")
     return token.strip()[:512] if scheme.lower() == "bearer" else ""

@@ -19,6 +19,7 @@ STATUS: dict[Kind, int] = {
     Kind.TOO_LARGE: 413,
     Kind.UNSUPPORTED: 415,
     Kind.UNPROCESSABLE: 422,
+    Kind.TOO_EARLY: 425,
     Kind.PRECONDITION_REQUIRED: 428,
     Kind.TOO_MANY: 429,
 }

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from ipaddress import ip_address
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 MOST_FORWARDED = 1_000
 """Characters of X-Forwarded-For that are read."""
@@ -22,16 +21,17 @@ class TrustedProxies:
     left of it anybody may have made up.
     """
 
-    def __init__(self, app: ASGIApp, *, addresses: Collection[str]) -> None:
-        self._app = app
+    def __init__(self, *, addresses: Collection[str]) -> None:
         self._trusted = frozenset(str(ip_address(address)) for address in addresses)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._trusted and scope["type"] == "http" and scope.get("client") and scope["client"][0] in self._trusted:
-            sent = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
-            if address := self._spoken_for(b",".join(sent).decode("latin-1")[-MOST_FORWARDED:]):
-                scope = {**scope, "client": (address, 0)}
-        await self._app(scope, receive, send)
+    def is_trusted(self, peer: str) -> bool:
+        return peer in self._trusted
+
+    def remote(self, peer: str, forwarded: str) -> str:
+        """Whom a peer speaks for: itself, unless it is trusted and says whom."""
+        if peer not in self._trusted:
+            return peer
+        return self._spoken_for(forwarded[-MOST_FORWARDED:]) or peer
 
     def _spoken_for(self, forwarded: str) -> str | None:
         for part in reversed(forwarded.split(",")):

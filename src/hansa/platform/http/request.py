@@ -101,6 +101,11 @@ def read_query(request: Request, type_: type[msgspec.Struct]) -> Any:
         raise invalid(error) from None
 
 
+def fields_of(type_: type[msgspec.Struct] | None) -> tuple[frozenset[str], bool]:
+    """The fields of a query, and whether any of them takes any text."""
+    return (frozenset(_fields(type_)), bool(_free(type_))) if type_ is not None else (frozenset(), False)
+
+
 @lru_cache(maxsize=256)
 def _lists(type_: type[msgspec.Struct]) -> frozenset[str]:
     shapes = _fields(type_)
@@ -167,9 +172,14 @@ def read_version(request: Request, route: Route) -> int | None:
 
 
 def choose_locale(request: Request, channel: Channel) -> str:
-    """The best of the channel's locales for Accept-Language (RFC 4647 look-up), else its first."""
+    """The best of the channel's locales for the request, else its first."""
+    return locale_of(request.headers.get("accept-language", ""), channel)
+
+
+def locale_of(languages: str, channel: Channel) -> str:
+    """The best of the channel's locales for an Accept-Language header (RFC 4647 look-up), else its first."""
     wishes = []
-    for part in request.headers.get("accept-language", "")[:LARGEST_LANGUAGES].split(","):
+    for part in languages[:LARGEST_LANGUAGES].split(","):
         tag, _, weight = part.partition(";")
         try:
             wished = float(weight.strip().removeprefix("q=") or 1)

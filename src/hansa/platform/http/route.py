@@ -28,8 +28,11 @@ from hansa.kernel.channel import Channel
 from hansa.kernel.contract import method_of
 from hansa.kernel.errors import BusinessError
 from hansa.kernel.principal import STAFF, Principal
+from hansa.platform.http.early import EarlyHook
 
 Handler = Callable[..., Awaitable[Any]]
+Tags = Callable[[Any], tuple[str, ...]]
+"""What an answer depends on, told from the answer."""
 LARGEST_BODY = 256 * 1024
 
 
@@ -101,6 +104,10 @@ class Route:
     query: type[msgspec.Struct] | None
     body: Any
     answer: Any
+    early: EarlyHook | None = None
+    """Turns away who has no chance, before the body is read and anything is asked: hansa.platform.http.early."""
+    tags: Tags | None = None
+    """What the answers of a public read depend on; without it they are not kept by the shop's own cache."""
 
 
 class Api:
@@ -139,12 +146,19 @@ class Api:
         is_public_read: bool = False,
         is_raw: bool = False,
         largest_body: int = LARGEST_BODY,
+        early: EarlyHook | None = None,
+        tags: Tags | tuple[str, ...] | None = None,
     ) -> Callable[[Handler], Handler]:
         """`calls` names the contract methods behind the route, whose declared errors become its own.
 
         `needs_key`: Idempotency-Key is mandatory. `needs_version`: If-Match is mandatory. `is_public_read`: the answer
-        is the same for everybody (per channel, locale, currency) and may be cached.
+        is the same for everybody (per channel, locale, currency) and may be cached. `tags`: what such an answer depends
+        on, always or told from the answer; it is kept by the shop itself until one of them is told to have changed.
+        `early`: see Route.
         """
+        if tags is not None and not is_public_read:
+            raise TypeError(f"{verb} {path}: only a public read has tags")
+        depends = tags if callable(tags) or tags is None else _always(tags)
         methods = calls if isinstance(calls, tuple) else (calls,)
         declared = {error: None for method in methods for error in method_of(method)["errors"]}
 
@@ -174,8 +188,14 @@ class Api:
                     query=hints.get("query"),
                     body=hints.get("body"),
                     answer=hints.get("return"),
+                    early=early,
+                    tags=depends,
                 )
             )
             return handler
 
         return register
+
+
+def _always(tags: tuple[str, ...]) -> Tags:
+    return lambda answer: tags

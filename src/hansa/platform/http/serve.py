@@ -11,6 +11,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
+from hansa.platform.http.front import FrontDoor
 from hansa.platform.telemetry.logs import SERVER_LOGGING
 
 BACKLOG = 4096
@@ -45,12 +46,12 @@ def free_port(host: str = "127.0.0.1") -> int:
 class HttpServer:
     """One listening address."""
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
+    def __init__(self, app: FrontDoor | ASGIApp, *, host: str, port: int) -> None:
         self._server = Server(
             app,
             address=host,
             port=port,
-            interface=Interfaces.ASGINL,
+            interface=Interfaces.RSGI if hasattr(app, "__rsgi__") else Interfaces.ASGINL,
             http=HTTPModes.http1,
             websockets=False,
             backlog=BACKLOG,

@@ -1,5 +1,6 @@
 """A mail as a message of RFC 5322: the same mail always makes the same bytes, apart from its date."""
 
+import binascii
 import hashlib
 import re
 from datetime import datetime
@@ -7,6 +8,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
+from functools import lru_cache
 
 from hansa.platform.mail.port import Mail, MailInvalid
 
@@ -16,7 +18,46 @@ LONGEST_ADDRESS = 254
 """RFC 5321, 4.5.3.1.3, without the angle brackets."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_PLAIN_ADDRESS = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]*[A-Za-z0-9])+")
+LONGEST_PLAIN_SUBJECT = 60
+_PLAIN_SUBJECT = re.compile(rf"[A-Za-z0-9]([ -~]{{0,{LONGEST_PLAIN_SUBJECT - 2}}}[!-~])?")
 _LANGUAGE = re.compile(r"[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8}){0,8}")
+
+
+def bytes_of(mail: Mail, *, sender: str, at: datetime) -> bytes:
+    """The message as it travels. Raises MailInvalid, as `message_of` does.
+
+    What nearly every mail is, a text with a plain address and subject, is written line by line: the library takes
+    half a millisecond of work for it. All else is left to the library.
+    """
+    is_plain = (
+        mail.html is None
+        and "=?" not in mail.subject
+        and len(mail.to) <= LONGEST_PLAIN_SUBJECT
+        and _PLAIN_ADDRESS.fullmatch(mail.to)
+        and _PLAIN_SUBJECT.fullmatch(mail.subject)
+    )
+    if not is_plain:
+        return message_of(mail, sender=sender, at=at).as_bytes()
+    sender_line, domain = _sender_of(sender)
+    text = _text(mail.text, part="text").replace("\r\n", "\n").replace("\r", "\n")
+    content = binascii.b2a_qp(text.removesuffix("\n").encode() + b"\n", istext=True).replace(b"\n", b"\r\n")
+    head = (
+        f"{sender_line}\r\nTo: {mail.to}\r\nSubject: {mail.subject}\r\nDate: {format_datetime(at)}\r\n"
+        f"Message-ID: <{_digest(mail.message_key)}@{domain}>\r\nAuto-Submitted: auto-generated\r\n"
+        'Content-Type: text/plain; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable\r\n'
+        f"MIME-Version: 1.0\r\nContent-Language: {_language(mail.locale)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+@lru_cache(maxsize=16)
+def _sender_of(sender: str) -> tuple[str, str]:
+    """The header that says whom a mail is from, folded and encoded, and the domain of its ids."""
+    message = EmailMessage(policy=SMTP)
+    message["From"] = _checked(sender, part="sender")
+    return message.as_bytes().decode().partition("\r\n\r\n")[0], _domain_of(message)
 
 
 def message_of(mail: Mail, *, sender: str, at: datetime) -> EmailMessage:

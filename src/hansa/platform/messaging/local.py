@@ -43,6 +43,9 @@ class Mischief:
     split: float = 0.0
 
 
+NO_MISCHIEF = Mischief()
+
+
 class LocalBus:
     """See the module."""
 
@@ -52,7 +55,7 @@ class LocalBus:
         self._clock = clock
         self._chance = chance
         self._retries = retries or Retries()
-        self._mischief = mischief or Mischief()
+        self._mischief = mischief or NO_MISCHIEF
         self._subscribers: dict[str, list[tuple[str, Subscriber]]] = defaultdict(list)
 
     def subscribe(self, *, consumer: str, type: str, subscriber: Subscriber) -> None:
@@ -62,10 +65,16 @@ class LocalBus:
         by_type: dict[str, list[Envelope]] = defaultdict(list)
         for envelope in batch:
             by_type[envelope.type].append(envelope)
+        deliveries = [
+            self._deliver(consumer, subscriber, envelopes)
+            for type_, envelopes in by_type.items()
+            for consumer, subscriber in self._subscribers[type_]
+        ]
+        if len(deliveries) == 1:
+            return await deliveries[0]
         async with asyncio.TaskGroup() as group:
-            for type_, envelopes in by_type.items():
-                for consumer, subscriber in self._subscribers[type_]:
-                    group.create_task(self._deliver(consumer, subscriber, envelopes))
+            for delivery in deliveries:
+                group.create_task(delivery)
 
     async def close(self) -> None:
         self._subscribers.clear()
@@ -102,6 +111,8 @@ class LocalBus:
 
     def _misbehave(self, envelopes: Sequence[Envelope]) -> list[list[Envelope]]:
         batch = list(envelopes)
+        if self._mischief == NO_MISCHIEF:
+            return [batch]
         if self._chance.random() < self._mischief.duplicate:
             batch += batch
         if self._chance.random() < self._mischief.reorder:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -26,13 +27,17 @@ class Consumer(Generic[E]):
 
     `handle` is given only events whose effect is not yet there, and its transaction commits effect and inbox rows
     together. It must not call anybody; what must be said to the outside is written down there and done by a job, which
-    `afterwards` may wake.
+    `afterwards` may wake. Events that `concerns` denies cost nothing, not even a note in the inbox: it looks at nothing
+    but the event, so it says the same each time.
     """
 
     name: str
     hears: type[E]
     handle: Callable[[Transaction, Sequence[Received[E]]], Awaitable[None]]
+    concerns: Callable[[E], bool] | None = None
     afterwards: Callable[[], Awaitable[None]] | None = None
+    changes: tuple[str, ...] = ()
+    """Tags of public answers that are others once it has handled something."""
 
 
 class Permanent(Exception):
@@ -62,8 +67,17 @@ class Bus(Protocol):
 
 
 def decode_event(envelope: Envelope, type_: type[E]) -> Received[E]:
-    """Raises Permanent for a body that is not of the type: no retry will mend it."""
-    try:
-        return Received(envelope, msgspec.json.decode(envelope.body, type=type_))
-    except msgspec.MsgspecError as error:
-        raise Permanent(f"body is not a {type_.type}: {error}") from error
+    """The event is decoded once for all who hear it. Raises Permanent for a body that is not of the type: no retry will
+    mend it."""
+    event = envelope.__dict__.get("event")
+    if not isinstance(event, type_):
+        try:
+            event = envelope.__dict__["event"] = _decoder(type_).decode(envelope.body)
+        except msgspec.MsgspecError as error:
+            raise Permanent(f"body is not a {type_.type}: {error}") from error
+    return Received(envelope, event)
+
+
+@lru_cache(maxsize=256)
+def _decoder(type_: type[E]) -> "msgspec.json.Decoder[E]":
+    return msgspec.json.Decoder(type_)

@@ -38,7 +38,11 @@ class Inbox:
 
     async def _take(self, batch: Sequence[Envelope], along: Callable[[Transaction], Awaitable[None]]) -> None:
         received = {int(envelope.id): decode_event(envelope, self._consumer.hears) for envelope in batch}
-        rows = sorted({(envelope.slot, int(envelope.id)) for envelope in batch})
+        if (concerns := self._consumer.concerns) is not None:
+            received = {event_id: each for event_id, each in received.items() if concerns(each.event)}
+        if not received and along is _nothing_along:
+            return
+        rows = sorted((each.envelope.slot, event_id) for event_id, each in received.items())
         async with self._database.write(*{slot for slot, _ in rows}) as tx:
             claimed = await tx.all(
                 CLAIM_EVENTS, rows=rows, consumer=self._consumer.name, now=to_micros(self._clock.now())

@@ -20,6 +20,9 @@ BATCH = 256
 WINDOW = 4096
 """Most events under way at once; past it the relay waits, and the outbox's age tells of it."""
 LOOK_EVERY_S = 1.0
+PATIENCE_S = 0.1
+"""How long a publication has the relay to itself, while the next one gathers; one that meets trouble takes longer, and
+the others do not wait for it."""
 
 log = structlog.get_logger()
 _DECODER = msgspec.json.Decoder(Envelope)
@@ -59,7 +62,9 @@ class Relay:
                 except Exception:
                     log.exception("relay could not read the outbox", database=self._database.name)
                     found = 0
-                if not found:
+                if found and self._sending:
+                    await asyncio.wait([next(reversed(self._sending))], timeout=PATIENCE_S)
+                if found < BATCH:
                     await self._wake.wait()
                     self._wake.clear()
         finally:

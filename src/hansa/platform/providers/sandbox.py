@@ -22,7 +22,8 @@ from hansa.kernel.money import Money
 from hansa.platform.jobs.periodic import Job
 from hansa.platform.providers import sandbox_ledger as books
 from hansa.platform.providers.payments import Answer, Notice, ProviderSilent, RefundAnswer
-from hansa.platform.providers.sandbox_ledger import SECOND, Delivery, Entry, Fate, Ledger, Message
+from hansa.platform.providers.sandbox_ledger import SECOND, Charging, Ledger
+from hansa.platform.providers.sandbox_words import Charge, Delivery, Entry, Fate, Message
 from hansa.platform.security.webhooks import sign_webhook, verify_webhook
 
 SILENCE_S = 0.5
@@ -78,8 +79,8 @@ class SandboxProvider:
         if amount.amount <= 0:
             raise ValueError("a charge takes something")
         now, fate = self._now(), _FATES.get(token, _UNKNOWN)
-        answer = await self._ledger.run(
-            partial(books.charge, key=key, token=token, amount=amount, capture=capture, fate=fate, now=now)
+        answer: Answer = await self._ledger.run(
+            Charging(Charge(key=key, token=token, amount=amount, capture=capture, fate=fate, now=now))
         )
         if token == _SILENT and answer.state in ("authorized", "captured"):
             await self._clock.sleep(self._silence_s)

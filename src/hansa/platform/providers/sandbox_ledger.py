@@ -1,20 +1,23 @@
 """The sandbox provider's own books: a SQLite file that the shop never touches, with commits of its own."""
 
 import asyncio
-import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
+from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from hansa.kernel.errors import Fault
 from hansa.kernel.money import Money
 from hansa.platform.providers.payments import Answer, ProviderKeyConflict, RefundAnswer
+from hansa.platform.providers.sandbox_schema import SCHEMA
+from hansa.platform.providers.sandbox_words import Charge, Delivery, Entry, Message
 
 T = TypeVar("T")
 Act = Callable[[sqlite3.Connection], T]
@@ -33,86 +36,24 @@ CLAIMED_FOR = 10 * SECOND
 RETRIES = tuple(int(seconds * SECOND) for seconds in (0.5, 1, 2, 4, 8, 16))
 """Pauses before an unacknowledged webhook is sent again; after the last one it is given up."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS charges (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL UNIQUE,
-    request TEXT NOT NULL,
-    amount INTEGER NOT NULL,
-    currency TEXT NOT NULL,
-    captures INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    webhooks INTEGER NOT NULL,
-    ripens_at INTEGER,
-    captured INTEGER NOT NULL DEFAULT 0,
-    refunded INTEGER NOT NULL DEFAULT 0,
-    CHECK (0 <= refunded AND refunded <= captured AND captured <= amount)
-) STRICT;
-CREATE INDEX IF NOT EXISTS ripening ON charges (ripens_at) WHERE ripens_at IS NOT NULL;
-CREATE TABLE IF NOT EXISTS refunds (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL UNIQUE,
-    charge INTEGER NOT NULL REFERENCES charges (number),
-    amount INTEGER NOT NULL,
-    currency TEXT NOT NULL,
-    state TEXT NOT NULL,
-    reason TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS entries (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    amount INTEGER NOT NULL,
-    currency TEXT NOT NULL,
-    made_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS deliveries (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    body BLOB NOT NULL,
-    copies INTEGER NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due_at INTEGER
-) STRICT;
-CREATE INDEX IF NOT EXISTS due ON deliveries (due_at) WHERE due_at IS NOT NULL;
-"""
+_KNOWN_KEYS = "SELECT key FROM charges WHERE key IN (SELECT value FROM json_each(?))"
+_ADD_CHARGE = (
+    "INSERT INTO charges (number, key, request, amount, currency, captures, state, reason, webhooks, captured)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)"
+)
+_ADD_ENTRY = "INSERT INTO entries (key, kind, amount, currency, made_at) VALUES (?, ?, ?, ?, ?)"
+_encoded = msgspec.json.Encoder().encode
 _REFUSED = ""
 """The request of a charge that was voided before it arrived."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the books, as an auditor sees it; `key` is that of the charge."""
+class Charging(msgspec.Struct, frozen=True):
+    """The act that is asked for most often: those that come in a row are written as one set."""
 
-    key: str
-    kind: Literal["authorized", "captured", "voided", "refunded"]
-    amount: Money
-    made_at: int
+    charge: Charge
 
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a webhook."""
-
-    type: str
-    key: str
-    answer: Answer
-
-
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook to be sent."""
-
-    number: int
-    id: str
-    body: bytes
-
-
-class Fate(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a new charge: at once, or after a while and then told by so many copies of a webhook."""
-
-    is_declined: bool = False
-    reason: str = ""
-    ripens_after: int | None = None
-    webhooks: int = 0
+    def __call__(self, connection: sqlite3.Connection) -> Answer:
+        return charge(connection, self.charge)
 
 
 class Ledger:
@@ -162,7 +103,7 @@ class Ledger:
             connection = self._connected()
             connection.execute("BEGIN IMMEDIATE")
             try:
-                results = [_attempt(connection, act) for act in acts]
+                results = _attempt_all(connection, acts)
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
@@ -178,7 +119,7 @@ class Ledger:
             connection.row_factory = sqlite3.Row
             _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
             self._connection = connection
         return self._connection
 
@@ -213,21 +154,68 @@ def _attempt(connection: sqlite3.Connection, act: Act[Any]) -> Any:
         connection.execute("RELEASE act")
 
 
-def charge(
-    connection: sqlite3.Connection, *, key: str, token: str, amount: Money, capture: bool, fate: Fate, now: int
-) -> Answer:
+def _attempt_all(connection: sqlite3.Connection, acts: Sequence[Act[Any]]) -> list[Any]:
+    """What each act returns, or the exception that undid it; in their order, but charges in a row as one."""
+    results: list[Any] = []
+    for is_charge, group in groupby(acts, key=lambda act: isinstance(act, Charging)):
+        some = list(group)
+        together = None
+        if is_charge and len(some) > 1:
+            charges = [act.charge for act in some if isinstance(act, Charging)]
+            together = _attempt(connection, partial(charge_all, charges=charges))
+        results += together if isinstance(together, list) else [_attempt(connection, act) for act in some]
+    return results
+
+
+def charge_all(connection: sqlite3.Connection, *, charges: Sequence[Charge]) -> list[Answer | Exception]:
+    """As `charge` for many: those that are new and done at once are written together, the others one by one."""
+    keys = _encoded([each.key for each in charges]).decode()
+    known = {key for (key,) in connection.execute(_KNOWN_KEYS, (keys,))}
+    # Nothing is ever deleted, so the numbers go on from the last one.
+    (number,) = connection.execute("SELECT coalesce(max(number), 0) FROM charges").fetchone()
+    rows, notes = [], []
+    answers: dict[int, Answer] = {}
+    for place, each in enumerate(charges):
+        is_new = each.key not in known
+        known.add(each.key)
+        if not is_new or not each.is_done_at_once:
+            continue
+        number += 1
+        state, reason = each.first_state, each.fate.reason
+        taken = each.amount.amount if state == "captured" else 0
+        rows.append(
+            (
+                number,
+                each.key,
+                each.request,
+                each.amount.amount,
+                each.amount.currency,
+                each.capture,
+                state,
+                reason,
+                taken,
+            )
+        )
+        if state != "declined":
+            notes.append((each.key, state, each.amount.amount, each.amount.currency, each.now))
+        answers[place] = Answer(state=state, reference=f"charge-{number}", reason=reason)
+    connection.executemany(_ADD_CHARGE, rows)
+    connection.executemany(_ADD_ENTRY, notes)
+    return [answers.get(place) or _attempt(connection, Charging(each)) for place, each in enumerate(charges)]
+
+
+def charge(connection: sqlite3.Connection, asked: Charge) -> Answer:
     """Open a charge, or tell what became of the one with this key. Raises ProviderKeyConflict."""
-    request = hashlib.blake2b(msgspec.json.encode([token, amount, capture]), digest_size=16).hexdigest()
+    key, amount, fate, now = asked.key, asked.amount, asked.fate, asked.now
     if (known := _find(connection, key, now)) is not None:
-        if known["request"] not in (request, _REFUSED):
+        if known["request"] not in (asked.request, _REFUSED):
             raise ProviderKeyConflict(f"the key {key} stands for another charge")
         return _answer(known)
     ripens_at = None if fate.ripens_after is None else now + fate.ripens_after
-    values = (key, request, amount.amount, amount.currency, capture, fate.reason, fate.webhooks, ripens_at)
     connection.execute(
         "INSERT INTO charges (key, request, amount, currency, captures, state, reason, webhooks, ripens_at)"
         " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?)",
-        values,
+        (key, asked.request, amount.amount, amount.currency, asked.capture, fate.reason, fate.webhooks, ripens_at),
     )
     if fate.is_declined:
         _set_state(connection, key, "declined")
@@ -318,14 +306,10 @@ def undelivered(connection: sqlite3.Connection, *, number: int, now: int) -> Non
 
 
 def entries(connection: sqlite3.Connection) -> list[Entry]:
+    rows = connection.execute("SELECT key, kind, amount, currency, made_at FROM entries ORDER BY number")
     return [
-        Entry(
-            key=row["key"],
-            kind=row["kind"],
-            amount=Money(row["amount"], row["currency"]),
-            made_at=row["made_at"],
-        )
-        for row in connection.execute("SELECT * FROM entries ORDER BY number")
+        Entry(key=key, kind=kind, amount=Money(amount, currency), made_at=made_at)
+        for key, kind, amount, currency, made_at in rows
     ]
 
 
@@ -370,10 +354,7 @@ def _set_state(connection: sqlite3.Connection, key: str, state: str) -> None:
 
 
 def _note(connection: sqlite3.Connection, row: sqlite3.Row, kind: str, amount: int, now: int) -> None:
-    connection.execute(
-        "INSERT INTO entries (key, kind, amount, currency, made_at) VALUES (?, ?, ?, ?, ?)",
-        (row["key"], kind, amount, row["currency"], now),
-    )
+    connection.execute(_ADD_ENTRY, (row["key"], kind, amount, row["currency"], now))
 
 
 def _answer(row: sqlite3.Row) -> Answer:

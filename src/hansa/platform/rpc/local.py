@@ -5,7 +5,7 @@ between processes or is not idempotent.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -25,8 +25,9 @@ class UndeclaredError(RuntimeError):
 def local(contract: type[C], service: object) -> C:
     """A client that calls the service directly."""
 
-    async def invoke(method: Method, arguments: dict[str, Any]) -> Any:
-        return await getattr(service, method.name)(**arguments)
+    def invoke(method: Method, arguments: dict[str, Any]) -> Awaitable[Any]:
+        call: Awaitable[Any] = getattr(service, method.name)(**arguments)
+        return call
 
     return client_of(contract, invoke)
 
@@ -69,12 +70,12 @@ def client_of(contract: type[C], invoke: Invoke) -> C:
 
 def _member(method: Method, invoke: Invoke) -> Callable[..., Awaitable[Any]]:
     call_name = f"{method.contract.__name__}.{method.name}"
+    what, timeout_s = f"a call of {call_name}", method.timeout_ms / 1000
 
     async def member(self: object, **arguments: Any) -> Any:
-        forbid_open_transaction(f"a call of {call_name}")
+        forbid_open_transaction(what)
         try:
-            async with asyncio.timeout(method.timeout_ms / 1000):
-                return await invoke(method, arguments)
+            return await _Deadline(invoke(method, arguments), timeout_s)
         except TimeoutError as error:
             raise DeadlineExceeded(call_name) from error
         except BusinessError as error:
@@ -85,3 +86,54 @@ def _member(method: Method, invoke: Invoke) -> Callable[..., Awaitable[Any]]:
     member.__name__ = method.name
     member.__doc__ = method.function.__doc__
     return member
+
+
+class _Deadline:
+    """Waits for a call, but only so long: then it is cancelled, and a TimeoutError raised.
+
+    A call that is answered without any waiting, as most questions to a database in the same process are, gets no timer.
+    """
+
+    __slots__ = ("_call", "_timeout_s")
+
+    def __init__(self, call: Awaitable[Any], timeout_s: float) -> None:
+        self._call = call
+        self._timeout_s = timeout_s
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        call: Any = self._call.__await__()
+        try:
+            waiting = next(call)
+        except StopIteration as answered:
+            return answered.value
+        return (yield from self._limited(call, waiting))
+
+    def _limited(self, call: Any, waiting: Any) -> Generator[Any, Any, Any]:
+        """The rest of a call that waits for something; a cancellation of others' is not taken for the deadline's."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        cancelled_before, is_late = task.cancelling(), False
+
+        def end() -> None:
+            nonlocal is_late
+            is_late = True
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(self._timeout_s, end)
+        try:
+            while True:
+                try:
+                    yield waiting
+                except BaseException as error:
+                    waiting = call.throw(error)
+                else:
+                    return (yield from call)
+        except StopIteration as answered:
+            return answered.value
+        except asyncio.CancelledError as error:
+            if is_late and task.cancelling() - 1 <= cancelled_before:
+                raise TimeoutError from error
+            raise
+        finally:
+            timer.cancel()
+            if is_late:
+                task.uncancel()

@@ -40,6 +40,9 @@ from hansa.platform.security.key_file import KEY_BYTES
 
 T = TypeVar("T")
 
+Place = tuple[int, str]
+"""Where a key is: the slot, and the person."""
+
 CACHED_FOR_S = 60.0
 LARGEST_BATCH = 512
 """Keys looked up or made by one statement, and in one commit."""
@@ -77,6 +80,7 @@ ADD_KEYS = Statement(
         select(_MADE.c.slot, _MADE.c.person, _MADE.c.wrapped, _MADE.c.made_at).where(true()),
     )
     .on_conflict_do_nothing()
+    .returning(PERSON_KEYS.c.person)
 )
 _tombstone = insert(PERSON_KEYS).values(
     slot=bindparam("slot"),
@@ -238,14 +242,14 @@ class Keyring:
     async def _fetch(self, batch: "dict[str, asyncio.Future[Box | None]]") -> None:
         erasures = self._erasures
         try:
-            found = await self._find_or_make(sorted(batch, key=_place))
+            found, made = await self._find_or_make(sorted(map(_place, batch)))
         except Exception as error:
             for waiting in batch.values():
                 _fail(waiting, error)
             return
         for person, waiting in batch.items():
             try:
-                box = self._unwrapped(person, found[person])
+                box = self._boxed(person, made[person]) if person in made else self._unwrapped(person, found[person])
             except SealBroken as error:  # a damaged row is the trouble of its person alone
                 _fail(waiting, error)
                 continue
@@ -253,31 +257,44 @@ class Keyring:
                 self._remember(person, box)
             waiting.set_result(box)
 
-    async def _find_or_make(self, people: Sequence[str]) -> dict[str, str]:
-        found = await self._find(people)
-        if missing := [person for person in people if person not in found]:
-            await self._make(missing)
-            # Read again: of two makers only the first one's key counts.
-            found |= await self._find(missing)
-        if len(found) < len(people):
+    async def _find_or_make(self, places: Sequence[Place]) -> tuple[dict[str, str], dict[str, bytes]]:
+        """The wrapped keys of those who had one, and the bare ones of those who have one from now on."""
+        found = await self._find(places)
+        made: dict[str, bytes] = {}
+        if missing := [place for place in places if place[1] not in found]:
+            made = await self._make(missing)
+            # Of two makers only the first one's key counts: who came second reads it.
+            if late := [place for place in missing if place[1] not in made]:
+                found |= await self._find(late)
+        if len(found) + len(made) < len(places):
             raise Fault("a person's key is gone without a trace; erased ones leave one")
-        return found
+        return found, made
 
-    async def _find(self, people: Sequence[str]) -> dict[str, str]:
-        rows = await self._database.all(FIND_KEYS, people=[_place(person) for person in people])
+    async def _find(self, places: Sequence[Place]) -> dict[str, str]:
+        rows = await self._database.all(FIND_KEYS, people=places)
         return {row["person"]: row["wrapped"] for row in rows}
 
-    async def _make(self, people: Sequence[str]) -> None:
-        now = to_micros(self._clock.now())
-        # In the order of their places, so that two batches with the same people do not wait for each other in a ring.
-        made = [(*_place(person), self._wrapped(person), now) for person in people]
-        async with self._database.write(*{place[0] for place in made}) as tx:
-            await tx.run(ADD_KEYS, made=made)
+    async def _make(self, places: Sequence[Place]) -> dict[str, bytes]:
+        """Make keys for those who have none; returns those that count.
 
-    def _wrapped(self, person: str) -> str:
+        The places are in order, so that two batches with the same people do not wait for each other in a ring.
+        """
+        now = to_micros(self._clock.now())
+        # Asked for once: each time costs a trip to the system.
+        random_bytes = self._chance.randbytes((KEY_BYTES + NONCE_BYTES) * len(places))
+        keys, rows = {}, []
+        for number, (its_slot, person) in enumerate(places):
+            start = number * (KEY_BYTES + NONCE_BYTES)
+            keys[person] = data_key = random_bytes[start : start + KEY_BYTES]
+            nonce = random_bytes[start + KEY_BYTES : start + KEY_BYTES + NONCE_BYTES]
+            rows.append((its_slot, person, self._wrapped(person, data_key, nonce), now))
+        async with self._database.write(*{its_slot for its_slot, _ in places}) as tx:
+            added = await tx.all(ADD_KEYS, made=rows)
+        return {row["person"]: keys[row["person"]] for row in added}
+
+    def _wrapped(self, person: str, data_key: bytes, nonce: bytes) -> str:
         """A new key, wrapped: version, id of the master key, nonce, and the key under AES-256-GCM."""
-        head, nonce = WRAPPED_VERSION + self._key_id, self._chance.randbytes(NONCE_BYTES)
-        data_key = self._chance.randbytes(KEY_BYTES)
+        head = WRAPPED_VERSION + self._key_id
         sealed = self._wrapping.encrypt(nonce, data_key, _bound_to(head, person, "person key"))
         return _to_text(head + nonce + sealed)
 
@@ -291,6 +308,9 @@ class Keyring:
             data_key = self._wrapping.decrypt(nonce, rest, _bound_to(version + key_id, person, "person key"))
         except InvalidTag as error:
             raise SealBroken("a person's wrapped key does not open") from error
+        return self._boxed(person, data_key)
+
+    def _boxed(self, person: str, data_key: bytes) -> Box:
         return Box(person=person, data_key=data_key, chance=self._chance)
 
 
@@ -315,7 +335,7 @@ def _fail(waiting: "asyncio.Future[Box | None]", error: Exception) -> None:
     waiting.exception()  # seen: a caller who left would otherwise have it logged as lost
 
 
-def _place(person: str) -> tuple[int, str]:
+def _place(person: str) -> Place:
     return slot_of_person(person=person), person
 
 

@@ -21,6 +21,8 @@ OTHER = "other"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SHARES = (0.5, 0.95, 0.99)
+AT_ONCE_S = 0.000_01
+"""What is noted for an answer that was ready: the shortest time there is a bucket for."""
 
 _log = structlog.get_logger(__name__)
 _STATUS_CLASSES = ("unknown", "1xx", "2xx", "3xx", "4xx", "5xx")
@@ -62,15 +64,27 @@ class Figures(msgspec.Struct, frozen=True):
 class _Route:
     """What is counted of one route."""
 
-    __slots__ = ("bounds", "counts", "durations", "name", "seconds", "sum_s")
+    __slots__ = ("at_once", "bounds", "counts", "durations", "name", "seconds", "sum_s")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.at_once = 0
+        """Of the running second, and not entered in the rest yet."""
         self.counts: dict[tuple[str, int], int] = {}
         self.bounds = [0] * (len(BOUNDS_S) + 1)
         self.sum_s = 0.0
         self.durations = Durations()
         self.seconds = Seconds()
+
+    def enter(self) -> None:
+        """Enter what was answered at once, all together."""
+        if not self.at_once:
+            return
+        number, self.at_once = self.at_once, 0
+        self.bounds[0] += number
+        self.sum_s += number * AT_ONCE_S
+        self.durations.add(AT_ONCE_S, number)
+        self.seconds.add(number)
 
     @property
     def requests(self) -> int:
@@ -137,12 +151,26 @@ class RequestMetrics(Collector):
         route.durations.add(elapsed_s)
         route.seconds.add()
 
+    def answered_at_once(self, *, route: str, session_key: str, method: str, status: int) -> None:
+        """As `started` and `finished` of a request that was answered without waiting for anything: too short to be at
+        work together with another one, and for a clock to tell its length."""
+        now_s = self._monotonic()
+        if now_s >= self._second_ends_s:
+            self._roll(now_s)
+        self._users.add(hash(session_key))
+        counted = self._routes.get(route) or self._new_route(route)
+        kind = (method, status // 100)
+        counted.counts[kind] = counted.counts.get(kind, 0) + 1
+        counted.at_once += 1
+
     def figures(self) -> Figures:
         """All figures at this moment, for pages that show them."""
         now_s = self._monotonic()
         self._roll(now_s)
         self._concurrent.change(0, now_s)
         routes = list(self._routes.values())
+        for route in routes:
+            route.enter()
         busy = [route.durations for route in routes if route.durations.count]
         buckets = [sum(column) for column in zip(*(one.buckets for one in busy), strict=True)] if busy else []
         return Figures(
@@ -203,6 +231,7 @@ class RequestMetrics(Collector):
     def _next_second(self, begins_s: float) -> None:
         starts_slice = int(begins_s) % SLICE_S == 0
         for route in self._routes.values():
+            route.enter()
             route.seconds.next_second()
             if starts_slice:
                 route.durations.next_slice()

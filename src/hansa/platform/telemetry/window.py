@@ -57,15 +57,16 @@ class Durations:
         self._sums = [0.0] * SLICES
         self._slice = 0
 
-    def add(self, seconds: float) -> None:
+    def add(self, seconds: float, number: int = 1) -> None:
+        """Note so many durations of one length."""
         bucket = bucket_of(seconds)
         now = self._slice
-        self.count += 1
-        self.buckets[bucket] += 1
-        self._buckets_of[now][bucket] += 1
-        self._counts[now] += 1
-        self._sums[now] += seconds
-        self.sum_s += seconds
+        self.count += number
+        self.buckets[bucket] += number
+        self._buckets_of[now][bucket] += number
+        self._counts[now] += number
+        self._sums[now] += seconds * number
+        self.sum_s += seconds * number
 
     def next_slice(self) -> None:
         """Begin a slice in place of the oldest one."""
@@ -90,9 +91,9 @@ class Seconds:
         self._now = 0
         self._sum = 0
 
-    def add(self) -> None:
-        self._counts[self._now] += 1
-        self._sum += 1
+    def add(self, number: int = 1) -> None:
+        self._counts[self._now] += number
+        self._sum += number
 
     def next_second(self) -> None:
         self._now = oldest = (self._now + 1) % (WINDOW_S + 1)

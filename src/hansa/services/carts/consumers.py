@@ -24,4 +24,7 @@ def consumers(carts: CartsService) -> Sequence[Consumer[Any]]:
             },
         )
 
-    return [Consumer(name="carts.close_ordered", hears=OrderPlaced, handle=close_ordered)]
+    def has_cart(event: OrderPlaced) -> bool:
+        return event.cart_id is not None
+
+    return [Consumer(name="carts.close_ordered", hears=OrderPlaced, handle=close_ordered, concerns=has_cart)]

@@ -106,6 +106,17 @@ class CartLine(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Quantity
 
 
+class SpecialPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """A price below the regular one for every piece of a sku, explained by an adjustment of kind promotion with this
+    code, name and source. One above the regular price changes nothing, and the adjustment says so."""
+
+    sku: str
+    unit_price: Money
+    code: str
+    name: str
+    source: str
+
+
 class Cart(msgspec.Struct, frozen=True, kw_only=True):
     """A cart and its present quote (without destination). Lines no longer for sale are named in `unavailable`.
 
@@ -189,7 +200,8 @@ class Carts(Protocol):
         destination: Destination | None = None,
         delivery: str | None = None,
         price_list: str = MAIN,
+        specials: Annotated[tuple[SpecialPrice, ...], msgspec.Meta(max_length=MOST_LINES)] = (),
     ) -> Quote:
         """Price a basket; lines of the same sku become one. `delivery` is the code of a shipping option; None chooses
-        the cheapest."""
+        the cheapest. Special prices are in `currency`, and at most one for a sku."""
         ...

@@ -10,6 +10,7 @@ from hansa.kernel.channel import MAIN
 from hansa.kernel.clock import Clock
 from hansa.kernel.errors import ErrorRecord, record_error, revive_error
 from hansa.kernel.ids import Ids, guest_name, slot_of, slot_of_value, split_name
+from hansa.kernel.money import Money
 from hansa.platform.database import idempotency
 from hansa.platform.database.port import Database, Transaction
 from hansa.services.carts import rules, store
@@ -24,6 +25,7 @@ from hansa.services.carts.contract import (
     NotForSale,
     Quote,
     QuoteLine,
+    SpecialPrice,
 )
 from hansa.services.carts.rules import TaxTable
 from hansa.services.carts.store import KeptCart
@@ -150,15 +152,21 @@ class CartsService:
         destination: Destination | None = None,
         delivery: str | None = None,
         price_list: str = MAIN,
+        specials: tuple[SpecialPrice, ...] = (),
     ) -> Quote:
         wanted = rules.combined(lines)
         offers = await self._offers([line.sku for line in wanted], locale, currency, price_list=price_list)
         priced = rules.price(wanted, offers=offers, currency=currency)
+        promotions = rules.promoted(priced, specials)
         if destination is None:
-            return rules.quote(priced, currency=currency, locale=locale, option=None, taxes=())
-        option = await self._option(priced, destination, delivery, currency=currency, locale=locale)
+            return rules.quote(priced, currency=currency, locale=locale, option=None, taxes=(), promotions=promotions)
+        to_pay = Money(
+            rules.subtotal_of(priced, currency=currency).amount + sum(each.amount.amount for each in promotions),
+            currency,
+        )
+        option = await self._option(priced, destination, delivery, to_pay=to_pay, locale=locale)
         taxes = self._taxes.at(destination, on=self._clock.now().date())
-        return rules.quote(priced, currency=currency, locale=locale, option=option, taxes=taxes)
+        return rules.quote(priced, currency=currency, locale=locale, option=option, taxes=taxes, promotions=promotions)
 
     async def close(self, tx: Transaction, *, ordered: Mapping[str, Sequence[CartLine]]) -> None:
         """Close carts that were ordered, in the transaction of the event that says so. Until then they could be put
@@ -277,14 +285,14 @@ class CartsService:
         destination: Destination,
         delivery: str | None,
         *,
-        currency: str,
+        to_pay: Money,
         locale: str,
     ) -> Option:
         try:
             options = await self._shipping.options(
                 destination=destination,
                 weight_grams=rules.weight_of(lines),
-                subtotal=rules.subtotal_of(lines, currency=currency),
+                subtotal=to_pay,
                 locale=locale,
             )
         except NotDelivered as error:

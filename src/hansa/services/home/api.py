@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from hansa.kernel import tags
 from hansa.platform.http.route import ANYONE, STAFF_ONLY, Api, Call, Route
 from hansa.services.home.contract import BannerDrafts, BannerSet, Front, Home
 
@@ -17,7 +18,7 @@ class PutBanners(msgspec.Struct, frozen=True, kw_only=True):
 def routes(home: Home) -> Sequence[Route]:
     api = Api("home")
 
-    @api.get("/home", access=ANYONE, calls=Home.page, is_public_read=True)
+    @api.get("/home", access=ANYONE, calls=Home.page, is_public_read=True, tags=(tags.HOME,))
     async def get_home(call: Call) -> Front:
         """The front page: banners, what is new, what sells best, categories."""
         return await home.page(locale=call.locale, currency=call.currency, price_list=call.channel.price_list)

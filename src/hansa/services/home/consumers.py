@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from hansa.kernel import tags
 from hansa.platform.database.port import Transaction
 from hansa.platform.messaging.port import Consumer, Received
 from hansa.services.home.service import HomeService
@@ -36,8 +37,12 @@ def consumers(service: HomeService) -> Sequence[Consumer[Any]]:
         await service.hear_cancelled(tx, orders=orders)
 
     return (
-        Consumer(name="home.product_put", hears=ProductPut, handle=put),
-        Consumer(name="home.variant_availability", hears=VariantAvailabilityChanged, handle=available),
+        Consumer(name="home.product_put", hears=ProductPut, handle=put, changes=(tags.HOME,)),
+        Consumer(
+            name="home.variant_availability", hears=VariantAvailabilityChanged, handle=available, changes=(tags.HOME,)
+        ),
+        # What sells best is shown when the page is made anew for another reason or has become old: orders come all the
+        # time, and must not have it made anew each time.
         Consumer(name="home.order_placed", hears=OrderPlaced, handle=placed),
         Consumer(name="home.order_cancelled", hears=OrderCancelled, handle=cancelled),
     )

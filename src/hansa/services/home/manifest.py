@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hansa.kernel import tags
+from hansa.platform.cache.freshness import Effects
 from hansa.platform.jobs.periodic import Job
 from hansa.platform.manifest import Manifest, Parts
 from hansa.services.home.api import routes
@@ -39,5 +41,6 @@ MANIFEST = Manifest(
     build=build,
     consumers=consumers,
     jobs=jobs,
+    effects=Effects(tells={"put_banners": lambda arguments: (tags.HOME,), "rebuild": lambda arguments: (tags.HOME,)}),
     routes=routes,
 )

@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Index, Table
 
 from hansa.platform.database.platform_tables import service_metadata
-from hansa.platform.database.tables import COUNT, DOCUMENT, FLAG, ID, MOMENT, TEXT, field, key, optional, slot
+from hansa.platform.database.tables import COUNT, DOCUMENT, FLAG, ID, MOMENT, TEXT, field, key, key_by, optional, slot
 
 METADATA = service_metadata()
 
@@ -46,6 +46,7 @@ ORDERS = Table(
     field("day", COUNT),
     field("pieces", DOCUMENT),
     field("is_cancelled", FLAG),
+    key_by("order_id", "slot"),
     Index(None, "day"),
 )
 """The pieces of an order by product, so that its cancellation can take them back; a cancellation that came first left a

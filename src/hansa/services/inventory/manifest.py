@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hansa.platform.cache.freshness import Effects, Shows
 from hansa.platform.jobs.periodic import Job
 from hansa.platform.manifest import Manifest, Parts
 from hansa.services.inventory.api import routes
 from hansa.services.inventory.consumers import consumers
 from hansa.services.inventory.contract import Inventory
+from hansa.services.inventory.events import AvailabilityChanged
 from hansa.services.inventory.service import InventoryService
 from hansa.services.inventory.tables import METADATA
 
@@ -29,6 +31,11 @@ MANIFEST = Manifest(
     folder=Path(__file__).parent,
     build=build,
     consumers=consumers,
+    effects=Effects(
+        shows=(Shows(event=AvailabilityChanged),),
+        seen_at_once=("set_on_hand", "record_sale", "reserve", "sell", "release", "take_back"),
+    ),
     jobs=jobs,
+    close=InventoryService.close,
     routes=routes,
 )

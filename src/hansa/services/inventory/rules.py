@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -20,6 +21,9 @@ from hansa.services.inventory.contract import (
 
 BUCKET = 0
 """The only part of a level, until one that everybody wants at once has to be split over several slots."""
+
+PLACES_REMEMBERED = 16_384
+"""Skus at a location whose slots need not be worked out again."""
 
 State = Literal["held", "sold", "expired", "released", "refused"]
 Kind = Literal["received", "written_off", "reserved", "released", "sold", "returned", "till_sale"]
@@ -187,6 +191,7 @@ class Shortage(msgspec.Struct, frozen=True, kw_only=True):
     left: int
 
 
+@lru_cache(PLACES_REMEMBERED)
 def place_of(*, sku: str, location: str) -> Place:
     return Place(slot_of_value(sku, location, str(BUCKET)), sku, location, BUCKET)
 
@@ -250,6 +255,14 @@ def allocate_batch(*, available: Mapping[Place, int], demands: Sequence[Demand])
     return decisions
 
 
+def hoped_for(demand: Demand) -> tuple[Part, ...]:
+    """Where a demand is met if nobody is in its way: whole, from the location it would like best."""
+    if not demand.locations:
+        return ()
+    first = demand.locations[0]
+    return tuple(Part(place_of(sku=sku, location=first), quantity) for sku, quantity in summed(demand.lines).items())
+
+
 def returnable(*, sold: Iterable[Part], lines: Iterable[Line]) -> tuple[Part, ...]:
     """Where pieces that come back belong: as many as asked, but no more than the order still has from there."""
     wanted = summed(lines)
@@ -269,7 +282,25 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     demand: Demand
     parts: tuple[Part, ...] = ()
     refusal: ErrorRecord | None = None
+    returned: tuple[Part, ...] = ()
     expires_at: datetime
+
+    @property
+    def unreturned(self) -> tuple[Part, ...]:
+        """What was sold to the order and has not come back."""
+        if self.state != "sold":
+            return ()
+        back = {part.place: part.quantity for part in self.returned}
+        left = (Part(part.place, part.quantity - back.get(part.place, 0)) for part in self.parts)
+        return tuple(part for part in left if part.quantity)
+
+
+def added(parts: Iterable[Part], more: Iterable[Part]) -> tuple[Part, ...]:
+    """Parts and further ones, each place named once."""
+    sums: dict[Place, int] = {}
+    for part in (*parts, *more):
+        sums[part.place] = sums.get(part.place, 0) + part.quantity
+    return tuple(Part(place, quantity) for place, quantity in sums.items())
 
 
 def answer(*, kept: Kept, lines: tuple[Line, ...]) -> Reservation | Exception:

@@ -13,14 +13,12 @@ from hansa.platform.database.port import Database, Reader, Row, Transaction
 from hansa.platform.database.rows import insert_rows
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, DOCUMENT, ID, MOMENT, SLOT, TEXT
-from hansa.services.inventory.tables import MOVEMENTS, RESERVATION_LINES, RESERVATIONS, STOCK
+from hansa.services.inventory.tables import MOVEMENTS, RESERVATIONS, STOCK
 
 Key = tuple[int, str, str, int]
 """Of a level: slot, sku, location, bucket."""
 OrderKey = tuple[int, int]
 """Of a reservation: slot, order id."""
-LineKey = tuple[int, int, str, str, int]
-"""Of a line: slot, order id, sku, location, bucket."""
 
 HELD: Final = "held"
 SOLD: Final = "sold"
@@ -30,7 +28,6 @@ REFUSED: Final = "refused"
 
 _PLACE: dict[str, TypeEngine[Any]] = {"slot": SLOT, "sku": TEXT, "location": TEXT, "bucket": COUNT}
 _STOCK_KEY = (STOCK.c.slot, STOCK.c.sku, STOCK.c.location, STOCK.c.bucket)
-_LINE: dict[str, TypeEngine[Any]] = {"slot": SLOT, "order_id": ID, "sku": TEXT, "location": TEXT, "bucket": COUNT}
 
 
 def _same(table: Any, rows: TableValuedAlias, *names: str) -> ColumnElement[bool]:
@@ -122,28 +119,12 @@ _DECIDE_RESERVATIONS = Statement(
     .values(state=_DECISIONS.c.state, parts=_DECISIONS.c.parts, refusal=_DECISIONS.c.refusal)
     .returning(RESERVATIONS.c.order_id)
 )
-_STEPS = rows_parameter("steps", slot=SLOT, order_id=ID, since=TEXT, state=TEXT)
+_STEPS = rows_parameter("steps", slot=SLOT, order_id=ID, since=TEXT, state=TEXT, returned=DOCUMENT)
 _ADVANCE_RESERVATIONS = Statement(
     update(RESERVATIONS)
     .where(_same(RESERVATIONS, _STEPS, "slot", "order_id"), RESERVATIONS.c.state == _STEPS.c.since)
-    .values(state=_STEPS.c.state)
+    .values(state=_STEPS.c.state, returned=_STEPS.c.returned)
     .returning(RESERVATIONS.c.order_id)
-)
-
-_new_lines = insert_rows(RESERVATION_LINES)
-_HOLD_LINES = Statement(
-    _new_lines.on_conflict_do_update(
-        index_elements=list(_LINE), set_={"held": RESERVATION_LINES.c.held + _new_lines.excluded.held}
-    )
-)
-_WANTED = rows_parameter("wanted", **_LINE)
-_GET_LINES = Statement(select(RESERVATION_LINES).join(_WANTED, _same(RESERVATION_LINES, _WANTED, *_LINE)))
-_LINE_CHANGES = rows_parameter("line_changes", **_LINE, held=COUNT, sold=COUNT, returned=COUNT)
-_CHANGE_LINES = Statement(
-    update(RESERVATION_LINES)
-    .where(_same(RESERVATION_LINES, _LINE_CHANGES, *_LINE))
-    .values({name: RESERVATION_LINES.c[name] + _LINE_CHANGES.c[name] for name in ("held", "sold", "returned")})
-    .returning(RESERVATION_LINES.c.order_id)
 )
 
 
@@ -203,6 +184,8 @@ async def claim_reservations(
 
     Waits for whoever is making one of them at this moment.
     """
+    if not claims:
+        return set()
     return {(row["slot"], row["order_id"]) for row in await tx.all(_CLAIM_RESERVATIONS, claims=claims)}
 
 
@@ -226,24 +209,9 @@ async def decide_reservations(tx: Transaction, decisions: Sequence[tuple[int, in
     await _change_all(tx, _DECIDE_RESERVATIONS, decisions=decisions)
 
 
-async def advance_reservations(tx: Transaction, steps: Sequence[tuple[int, int, str, str]]) -> None:
-    """From one state to another: key, state before, state after. All of them, or StorageBusy."""
+async def advance_reservations(tx: Transaction, steps: Sequence[tuple[int, int, str, str, str | None]]) -> None:
+    """From one state to another: key, state before, state after, what has come back. All of them, or StorageBusy."""
     await _change_all(tx, _ADVANCE_RESERVATIONS, steps=steps)
-
-
-async def hold_lines(tx: Transaction, lines: Sequence[tuple[Any, ...]]) -> None:
-    """Hold pieces, in new lines or in those that hold none any more: key, held, 0, 0."""
-    if lines:
-        await tx.run(_HOLD_LINES, rows=lines)
-
-
-async def get_lines(reader: Reader, lines: Sequence[LineKey]) -> Sequence[Row]:
-    return await reader.all(_GET_LINES, wanted=lines) if lines else ()
-
-
-async def change_lines(tx: Transaction, changes: Sequence[tuple[Any, ...]]) -> None:
-    """Add to the counters of lines: key, held, sold, returned. All of them, or StorageBusy."""
-    await _change_all(tx, _CHANGE_LINES, line_changes=changes)
 
 
 async def _change_all(tx: Transaction, statement: Statement, **rows: Sequence[tuple[Any, ...]]) -> None:

@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Index, Table, text
 
 from hansa.platform.database.platform_tables import service_metadata
-from hansa.platform.database.tables import COUNT, DOCUMENT, ID, MOMENT, TEXT, field, key, optional, slot
+from hansa.platform.database.tables import COUNT, DOCUMENT, MOMENT, TEXT, field, key, key_by, optional, slot
 
 METADATA = service_metadata()
 
@@ -22,6 +22,7 @@ STOCK = Table(
     CheckConstraint("on_hand >= reserved", name="on_hand"),
     CheckConstraint("sold >= 0", name="sold"),
     Index(None, "sku"),
+    sqlite_with_rowid=False,
 )
 """How many pieces there are; `version` counts the lines of the ledger that made a row."""
 
@@ -39,6 +40,7 @@ MOVEMENTS = Table(
     field("sold", COUNT),
     field("reference", TEXT),
     field("at", MOMENT),
+    sqlite_with_rowid=False,
 )
 """The ledger: a level's lines are numbered 1, 2, 3 … by the version each makes, so a lost or doubled one shows."""
 
@@ -52,8 +54,11 @@ RESERVATIONS = Table(
     field("locations", DOCUMENT),
     field("parts", DOCUMENT),
     optional("refusal", DOCUMENT),
+    optional("returned", DOCUMENT),
     field("expires_at", MOMENT),
+    key_by("order_id", "slot"),
     CheckConstraint("state IN ('held', 'sold', 'expired', 'released', 'refused')", name="state"),
+    CheckConstraint("returned IS NULL OR state IN ('sold', 'released')", name="returned"),
     # Of all the orders there ever were, only those in the making are looked at by the hour.
     Index(
         "reservations_held_index",
@@ -61,23 +66,8 @@ RESERVATIONS = Table(
         sqlite_where=text("state = 'held'"),
         postgresql_where=text("state = 'held'"),
     ),
+    sqlite_with_rowid=False,
 )
 """What an order asked for (`lines`, from `locations`), where it was found (`parts`) and what became of it. One that has
-`expired` holds nothing, but may still be sold what is there; one that was `released` is over for good."""
-
-RESERVATION_LINES = Table(
-    "reservation_lines",
-    METADATA,
-    slot(),
-    key("order_id", ID),
-    key("sku", TEXT),
-    key("location", TEXT),
-    key("bucket", COUNT),
-    field("held", COUNT),
-    field("sold", COUNT),
-    field("returned", COUNT),
-    CheckConstraint("held >= 0", name="held"),
-    CheckConstraint("returned >= 0", name="returned"),
-    CheckConstraint("sold >= returned", name="sold"),
-)
-"""An order's pieces of one level, in the level's slot: the held of all orders are what the level has reserved."""
+`expired` holds nothing, but may still be sold what is there; one that was `released` is over for good. The `parts` of
+all that are `held` are what levels have reserved; of those that were sold, `returned` are the parts that came back."""

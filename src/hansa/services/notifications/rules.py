@@ -77,6 +77,8 @@ def greeted(name: str) -> str:
 
 def one_line(text: str) -> str:
     """A text that others chose, as part of a line of ours: without line breaks and other characters that only steer."""
+    if text.isprintable():
+        return " ".join(text.split())
     kept = (" " if unicodedata.category(each) == "Cc" else each for each in text if each not in TURNING)
     return " ".join("".join(kept).split())  # which parts at every separator of lines and paragraphs, too
 

@@ -17,12 +17,29 @@ from hansa.services.notifications import rules, store
 from hansa.services.notifications.rules import Facts, Item
 from hansa.services.orders.contract import CONTACT_CONTEXT, Contact
 
-BATCH = 32
+BATCH = 64
 """Mails under way at once."""
+REST = 2.0
+"""How long sending rests after a batch, in terms of how long that took: in a rush, shoppers come first."""
 MOST_BATCHES = 16
 """Of one run of the job; what is left waits for the next."""
 
 log = structlog.get_logger()
+
+
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a confirmation is made of: `lines` are name, pieces and total; `steps` are name, amount and whether the
+    prices include it; `contact` is a `Contact` sealed by orders for the `person`."""
+
+    order_id: str
+    number: str
+    lines: Sequence[tuple[str, int, Money]]
+    steps: Sequence[tuple[str, Money, bool]]
+    subtotal: Money
+    total: Money
+    locale: str
+    person: str
+    contact: str
 
 
 class NotificationsService:
@@ -47,42 +64,31 @@ class NotificationsService:
         self._shop_name = shop_name
         self.sending = Soon(self.send, name="notifications.send")
 
-    async def order_placed(
-        self,
-        tx: Transaction,
-        *,
-        order_id: str,
-        number: str,
-        lines: Sequence[tuple[str, int, Money]],
-        steps: Sequence[tuple[str, Money, bool]],
-        subtotal: Money,
-        total: Money,
-        locale: str,
-        person: str,
-        contact: str,
-    ) -> None:
-        """Write a confirmation down. `lines` are name, pieces and total; `steps` are name, amount and whether the
-        prices include it; `contact` is a `Contact` sealed by orders."""
+    async def orders_placed(self, tx: Transaction, *, confirmations: Sequence[Confirmation]) -> None:
+        """Write confirmations down; within the transaction of the consumer that heard of the orders."""
         now = self._clock.now()
-        items = tuple(Item(name=name, quantity=quantity, total=sum_) for name, quantity, sum_ in lines)
-        facts = Facts(number=number, items=items, steps=rules.summed(steps), subtotal=subtotal, total=total)
-        mail = store.Mail(
-            order_id=order_id,
-            kind=rules.ORDER_PLACED,
-            person=person,
-            contact=contact,
-            locale=locale,
-            facts=msgspec.json.encode(facts).decode(),
-            attempts=0,
-            next_at=to_micros(now),
-        )
-        await store.add(tx, [mail], at=now)
+        mails = [
+            store.Mail(
+                order_id=each.order_id,
+                kind=rules.ORDER_PLACED,
+                person=each.person,
+                contact=each.contact,
+                locale=each.locale,
+                facts=msgspec.json.encode(_facts(each)).decode(),
+                attempts=0,
+                next_at=to_micros(now),
+            )
+            for each in confirmations
+        ]
+        await store.add(tx, mails, at=now)
 
     async def send(self) -> None:
         """Send the mails that are due; harmless when several do it at once."""
         for _ in range(MOST_BATCHES):
+            began = self._clock.monotonic()
             if await self._send_batch() < BATCH:
                 return
+            await self._clock.sleep(REST * (self._clock.monotonic() - began))
 
     async def close(self) -> None:
         """Break off what is being sent; it is due again after the next start."""
@@ -104,8 +110,7 @@ class NotificationsService:
         over = [(mail, state) for mail, state in zip(mails, states, strict=True) if state != "due"]
         if over:
             async with self._database.write(*{slot_of(mail.order_id) for mail, _ in over}) as tx:
-                for mail, state in over:
-                    await store.end(tx, mail, state=state, at=self._clock.now())
+                await store.end(tx, over, at=self._clock.now())
         return len(due)
 
     async def _attempt(self, mail: store.Mail) -> str:
@@ -144,3 +149,13 @@ class NotificationsService:
             message_key=rules.message_key(kind=mail.kind, order_id=mail.order_id),
             locale=mail.locale,
         )
+
+
+def _facts(confirmation: Confirmation) -> Facts:
+    return Facts(
+        number=confirmation.number,
+        items=tuple(Item(name=name, quantity=quantity, total=total) for name, quantity, total in confirmation.lines),
+        steps=rules.summed(confirmation.steps),
+        subtotal=confirmation.subtotal,
+        total=confirmation.total,
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, update
 from hansa.kernel.clock import to_micros
 from hansa.kernel.ids import slot_of
 from hansa.platform.database.port import Database, Reader, Transaction
-from hansa.platform.database.rows import insert_rows, row_of
+from hansa.platform.database.rows import insert_rows
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, ID, MOMENT, SLOT, TEXT
 from hansa.services.notifications.tables import MAILS
@@ -54,17 +54,16 @@ TAKE = Statement(
     .values(next_at=_DUE.c.later_at, attempts=MAILS.c.attempts + 1)
     .returning(MAILS.c.order_id, MAILS.c.kind)
 )
+_OVER = rows_parameter("over", slot=SLOT, order_id=ID, kind=TEXT, new_state=TEXT)
 END = Statement(
     update(MAILS)
     .where(
-        MAILS.c.slot == bindparam("of_slot", type_=SLOT),
-        MAILS.c.order_id == bindparam("of_order", type_=ID),
-        MAILS.c.kind == bindparam("of_kind", type_=TEXT),
+        MAILS.c.slot == _OVER.c.slot,
+        MAILS.c.order_id == _OVER.c.order_id,
+        MAILS.c.kind == _OVER.c.kind,
         MAILS.c.state == "due",
     )
-    .values(
-        state=bindparam("new_state", type_=TEXT), contact="", next_at=None, updated_at=bindparam("now", type_=MOMENT)
-    )
+    .values(state=_OVER.c.new_state, contact="", next_at=None, updated_at=bindparam("now", type_=MOMENT))
 )
 
 
@@ -72,19 +71,23 @@ async def add(tx: Transaction, mails: Sequence[Mail], *, at: datetime) -> None:
     """Write mails down; one of the same kind for the same order is there already and stays as it is."""
     now = to_micros(at)
     rows = [
-        row_of(
-            MAILS,
-            **msgspec.structs.asdict(mail)
-            | {
-                "slot": slot_of(mail.order_id),
-                "order_id": int(mail.order_id),
-                "state": "due",
-                "created_at": now,
-                "updated_at": now,
-            },
+        (
+            slot_of(mail.order_id),
+            int(mail.order_id),
+            mail.kind,
+            mail.person,
+            mail.contact,
+            mail.locale,
+            mail.facts,
+            "due",
+            mail.attempts,
+            mail.next_at,
+            now,
+            now,
         )
         for mail in mails
     ]
+    rows.sort(key=lambda row: row[:3])
     await tx.run(ADD, rows=rows)
 
 
@@ -114,13 +117,7 @@ async def take(tx: Transaction, later: Sequence[tuple[Mail, datetime]]) -> set[t
     return {(str(row["order_id"]), row["kind"]) for row in await tx.all(TAKE, due=rows)}
 
 
-async def end(tx: Transaction, mail: Mail, *, state: str, at: datetime) -> None:
-    """Say what became of a mail, and forget whom it went to; the first word stands."""
-    await tx.run(
-        END,
-        of_slot=slot_of(mail.order_id),
-        of_order=int(mail.order_id),
-        of_kind=mail.kind,
-        new_state=state,
-        now=to_micros(at),
-    )
+async def end(tx: Transaction, over: Sequence[tuple[Mail, str]], *, at: datetime) -> None:
+    """Say what became of mails, each with its new state, and forget whom they went to; the first word stands."""
+    rows = sorted((slot_of(mail.order_id), int(mail.order_id), mail.kind, state) for mail, state in over)
+    await tx.run(END, over=rows, now=to_micros(at))

@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Index, Table
 
 from hansa.platform.database.platform_tables import service_metadata
-from hansa.platform.database.tables import COUNT, DOCUMENT, MOMENT, TEXT, field, key, optional, personal, slot
+from hansa.platform.database.tables import COUNT, DOCUMENT, MOMENT, TEXT, field, key, key_by, optional, personal, slot
 
 METADATA = service_metadata()
 
@@ -22,6 +22,7 @@ MAILS = Table(
     optional("next_at", MOMENT),
     field("created_at", MOMENT),
     field("updated_at", MOMENT),
+    key_by("order_id", "slot", "kind"),
     CheckConstraint("state IN ('due', 'sent', 'failed', 'dropped')", name="state"),
     CheckConstraint("(state = 'due') = (next_at IS NOT NULL)", name="sent_while_due"),
     CheckConstraint("state = 'due' OR contact = ''", name="forgotten_when_over"),

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from hansa.kernel.ids import is_id
 from hansa.kernel.page import Limit, Page
 from hansa.platform.http.errors import BodyInvalid
 from hansa.platform.http.route import ANYONE, MEMBER, STAFF_ONLY, Api, Call, Route
 from hansa.services.orders.contract import (
     Entry,
+    FlashDraft,
     FulfilmentDraft,
     Moment,
     Order,
@@ -21,6 +23,7 @@ from hansa.services.orders.contract import (
     Sorting,
     Status,
 )
+from hansa.services.orders.contract.flash import NoSuchFlashSale
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +60,15 @@ def routes(orders: Orders) -> Sequence[Route]:
         """Order a cart or lines. A payment that is not certain yet leaves the order pending."""
         return await orders.place(
             key=call.key, draft=body, member=call.user_id, locale=call.locale, currency=call.currency
+        )
+
+    @api.post("/flash-sales/{sale_id}/orders", access=MEMBER, calls=Orders.buy, needs_key=True)
+    async def buy_at_flash_sale(call: Call, *, sale_id: str, body: FlashDraft) -> Order:
+        """Buy at a flash sale, with the ticket that it hands out from its start on. First come, first served."""
+        if not is_id(sale_id):
+            raise NoSuchFlashSale()
+        return await orders.buy(
+            key=call.key, sale_id=sale_id, draft=body, member=call.user_id or "", locale=call.locale
         )
 
     @api.get("/orders", access=MEMBER, calls=Orders.list)

@@ -55,6 +55,8 @@ class OrderRejected(Event, frozen=True, kw_only=True):
 
     order_id: Id
     reason: str
+    flash_sale: Id | None = None
+    """Where the pieces came from, if from a flash sale."""
 
 
 class OrderCancelled(Event, frozen=True, kw_only=True):
@@ -64,6 +66,8 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
 
     order_id: Id
     reason: str
+    flash_sale: Id | None = None
+    """Where the pieces came from, if from a flash sale."""
 
 
 class OrderFulfilled(Event, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from hansa.services.orders.contract import Orders
 from hansa.services.orders.service import OrdersService
 from hansa.services.orders.tables import METADATA
 from hansa.services.payments.contract import Payments
+from hansa.services.promotions.contract import Promotions
 from hansa.services.shipping.contract import Shipping
 
 RESUME_EVERY_S = 2.0
@@ -30,6 +31,7 @@ def build(parts: Parts) -> OrdersService:
         carts=parts.client(Carts),
         inventory=parts.client(Inventory),
         payments=parts.client(Payments),
+        promotions=parts.client(Promotions),
         shipping=parts.client(Shipping),
     )
 
@@ -45,7 +47,7 @@ def jobs(service: OrdersService) -> Sequence[Job]:
 MANIFEST = Manifest(
     name="orders",
     contract=Orders,
-    uses=(Carts, Inventory, Payments, Shipping),
+    uses=(Carts, Inventory, Payments, Promotions, Shipping),
     metadata=METADATA,
     folder=Path(__file__).parent,
     build=build,

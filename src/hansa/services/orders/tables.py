@@ -1,9 +1,21 @@
 """What orders keep, and under which shard key: a member's orders lie in the member's slot, a guest's in the cart's."""
 
-from sqlalchemy import CheckConstraint, Index, Table
+from sqlalchemy import CheckConstraint, Index, Table, text
 
 from hansa.platform.database.platform_tables import service_metadata
-from hansa.platform.database.tables import COUNT, DOCUMENT, ID, MOMENT, TEXT, field, key, optional, personal, slot
+from hansa.platform.database.tables import (
+    COUNT,
+    DOCUMENT,
+    ID,
+    MOMENT,
+    TEXT,
+    field,
+    key,
+    key_by,
+    optional,
+    personal,
+    slot,
+)
 
 METADATA = service_metadata()
 
@@ -45,10 +57,22 @@ ORDERS = Table(
     CheckConstraint("(status = 'pending') = (resume_at IS NOT NULL)", name="resumed_while_pending"),
     CheckConstraint("status = 'pending' OR (answer IS NOT NULL AND payment_token = '')", name="settled"),
     CheckConstraint("status NOT IN ('placed', 'completed') OR payment_state = 'captured'", name="placed_is_paid"),
-    Index(None, "slot", "member", "order_id"),
-    Index(None, "order_id"),
+    key_by("order_id", "slot"),
+    Index(
+        "orders_member_index",
+        "slot",
+        "member",
+        "order_id",
+        sqlite_where=text("member IS NOT NULL"),
+        postgresql_where=text("member IS NOT NULL"),
+    ),
     Index(None, "status", "order_id"),
-    Index(None, "resume_at"),
+    Index(
+        "orders_resume_at_index",
+        "resume_at",
+        sqlite_where=text("resume_at IS NOT NULL"),
+        postgresql_where=text("resume_at IS NOT NULL"),
+    ),
 )
 """`answer` is what whoever placed the order was told first, without personal data. `resume_at` is when somebody looks
 after a pending order again, so that none is forgotten. `country` outlives the person: taxes are accounted by it."""
@@ -74,6 +98,7 @@ ORDER_LINES = Table(
     CheckConstraint("quantity > 0 AND fulfilled >= 0 AND returned >= 0 AND cancelled >= 0", name="counts"),
     CheckConstraint("fulfilled + cancelled <= quantity", name="ordered"),
     CheckConstraint("returned <= fulfilled", name="returned"),
+    key_by("order_id", "slot", "sku"),
 )
 """Snapshots of what was sold, and how many pieces are where in their life; changed by whoever holds the order's row."""
 
@@ -86,6 +111,7 @@ ORDER_KEYS = Table(
     field("order_id", ID),
     field("claimed_at", MOMENT),
     Index(None, "claimed_at"),
+    sqlite_with_rowid=False,
 )
 """Which order an idempotency key stands for, sharded by the member or the key; `request` is the draft's keyed hash."""
 
@@ -133,6 +159,8 @@ ORDER_ENTRIES = Table(
     field("actor", TEXT),
     field("detail", DOCUMENT),
     CheckConstraint("number > 0", name="number"),
+    key_by("order_id", "slot", "number"),
+    sqlite_with_rowid=False,
 )
 """What happened to an order after it was made, numbered by whoever holds its row: added in the commit that did it, and
 never changed."""

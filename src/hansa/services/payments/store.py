@@ -58,6 +58,42 @@ CHANGE_INTENTS = Statement(
     .values({name: _CHANGES.c[name] for name in _CHANGED if name not in ("slot", "order_id", "since")})
     .returning(INTENTS.c.order_id)
 )
+_SETTLED_INTENTS = rows_parameter(
+    "settled_intents",
+    slot=SLOT,
+    order_id=ID,
+    since=COUNT,
+    state=TEXT,
+    reference=TEXT,
+    reason=TEXT,
+    token=TEXT,
+    captured=COUNT,
+    next_look_at=MOMENT,
+)
+_AS_SEEN = (
+    select(_SETTLED_INTENTS)
+    .join(
+        INTENTS,
+        and_(
+            INTENTS.c.slot == _SETTLED_INTENTS.c.slot,
+            INTENTS.c.order_id == _SETTLED_INTENTS.c.order_id,
+            INTENTS.c.version == _SETTLED_INTENTS.c.since,
+        ),
+    )
+    # An UPDATE alone would lock in whatever order the plan has.
+    .order_by(INTENTS.c.slot, INTENTS.c.order_id)
+    .with_for_update(of=INTENTS)
+    .subquery("as_seen")
+)
+SETTLE_INTENTS = Statement(
+    update(INTENTS)
+    .where(INTENTS.c.slot == _AS_SEEN.c.slot, INTENTS.c.order_id == _AS_SEEN.c.order_id)
+    .values(
+        version=_AS_SEEN.c.since + 1,
+        **{name: _AS_SEEN.c[name] for name in ("state", "reference", "reason", "token", "captured", "next_look_at")},
+    )
+    .returning(INTENTS.c.order_id)
+)
 DUE_INTENTS = Statement(
     select(INTENTS.c.slot, INTENTS.c.order_id)
     .where(INTENTS.c.next_look_at <= bindparam("now"))
@@ -124,9 +160,9 @@ SETTLE_REFUNDS = Statement(
 FORGET_NOTICES = Statement(delete(NOTICES).where(NOTICES.c.heard_at < bindparam("before")))
 
 
-async def add_intents(tx: Transaction, *, intents: Iterable[Values]) -> set[int]:
-    """Add the intents of orders that have none; returns these orders."""
-    rows = await tx.all(ADD_INTENTS, rows=[row_of(INTENTS, **intent) for intent in intents])
+async def add_intents(tx: Transaction, *, intents: Iterable[tuple[Any, ...]]) -> set[int]:
+    """Add the intents of orders that have none, whole rows in the order of the columns; returns these orders."""
+    rows = await tx.all(ADD_INTENTS, rows=list(intents))
     return {row["order_id"] for row in rows}
 
 
@@ -144,6 +180,11 @@ async def change_intents(tx: Transaction, *, intents: Iterable[Values]) -> set[i
     changes = [tuple(intent[name] for name in _CHANGED) for intent in intents]
     rows = await tx.all(CHANGE_INTENTS, changes=changes)
     return {row["order_id"] for row in rows}
+
+
+async def settle_intents(tx: Transaction, *, settled: Sequence[tuple[Any, ...]]) -> set[int]:
+    """Write the first word of providers, each over the version before; returns the orders where that was written."""
+    return {row["order_id"] for row in await tx.all(SETTLE_INTENTS, settled_intents=settled)}
 
 
 async def due_intents(reader: Reader | Database, *, now: int, limit: int) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, Table, UniqueConstraint, text
 
 from hansa.platform.database.platform_tables import service_metadata
-from hansa.platform.database.tables import COUNT, FLAG, ID, MOMENT, TEXT, field, key, optional, personal, slot
+from hansa.platform.database.tables import COUNT, FLAG, ID, MOMENT, TEXT, field, key, key_by, optional, personal, slot
 
 METADATA = service_metadata()
 
@@ -30,6 +30,7 @@ INTENTS = Table(
     field("attempts", COUNT),
     optional("next_look_at", MOMENT),
     field("created_at", MOMENT),
+    key_by("order_id", "slot"),
     CheckConstraint("mode IN ('charge', 'authorize')", name="mode"),
     CheckConstraint("state IN ('created', 'pending', 'authorized', 'captured', 'failed', 'voided')", name="state"),
     CheckConstraint(
@@ -43,6 +44,7 @@ INTENTS = Table(
         postgresql_where=text("next_look_at IS NOT NULL"),
         sqlite_where=text("next_look_at IS NOT NULL"),
     ),
+    sqlite_with_rowid=False,
 )
 """The payment of an order, from before the provider is asked. `refunding` is promised and not yet given back. A closed
 order without a payment has a row too, without a provider, so that a late charge finds the door shut."""

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from hansa.kernel import tags
 from hansa.kernel.page import Limit, Page
 from hansa.platform.http.route import ANYONE, STAFF_ONLY, Api, Call, Route
 from hansa.services.products.contract import (
@@ -50,10 +51,26 @@ class Categories(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[Category, ...]
 
 
+class _Named(msgspec.Struct):
+    """Of an event's body all that a tag needs."""
+
+    product_id: str
+
+
+def put_changes(body: msgspec.Raw) -> tuple[str, ...]:
+    """The tags of the public answers that a ProductPut changes."""
+    return (*flip_changes(body), tags.CATEGORIES)
+
+
+def flip_changes(body: msgspec.Raw) -> tuple[str, ...]:
+    """The tags of the public answers that a VariantAvailabilityChanged changes."""
+    return (tags.product(msgspec.json.decode(body, type=_Named).product_id), tags.PRODUCTS)
+
+
 def routes(products: Products) -> Sequence[Route]:
     api = Api("products")
 
-    @api.get("/products", access=ANYONE, calls=Products.list, is_public_read=True)
+    @api.get("/products", access=ANYONE, calls=Products.list, is_public_read=True, tags=(tags.PRODUCTS,))
     async def list_products(call: Call, *, query: ProductsQuery) -> Page[Product]:
         """Products, newest first."""
         return await products.list(
@@ -65,14 +82,20 @@ def routes(products: Products) -> Sequence[Route]:
             cursor=query.cursor,
         )
 
-    @api.get("/products/{name}", access=ANYONE, calls=Products.get, is_public_read=True)
+    @api.get(
+        "/products/{name}",
+        access=ANYONE,
+        calls=Products.get,
+        is_public_read=True,
+        tags=lambda product: (tags.product(product.id),),
+    )
     async def get_product(call: Call, *, name: str) -> Product:
         """A product, by id or by slug."""
         return await products.get(
             name=name, locale=call.locale, currency=call.currency, price_list=call.channel.price_list
         )
 
-    @api.get("/categories", access=ANYONE, calls=Products.categories, is_public_read=True)
+    @api.get("/categories", access=ANYONE, calls=Products.categories, is_public_read=True, tags=(tags.CATEGORIES,))
     async def list_categories(call: Call) -> Categories:
         """The category tree."""
         return Categories(items=await products.categories(locale=call.locale))

@@ -1,1 +1,1 @@
-"""A room for promotions and flash sales; nothing is kept here yet."""
+"""Flash sales: so many pieces at a special price for a while, and who is admitted to them."""

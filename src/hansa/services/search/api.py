@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from hansa.kernel import tags
 from hansa.kernel.page import Limit
 from hansa.platform.http.errors import BodyInvalid
 from hansa.platform.http.request import AnyText
@@ -54,7 +55,7 @@ class Suggestions(msgspec.Struct, frozen=True, kw_only=True):
 def routes(search: Search) -> Sequence[Route]:
     api = Api("search")
 
-    @api.get("/search", access=ANYONE, calls=Search.search, is_public_read=True)
+    @api.get("/search", access=ANYONE, calls=Search.search, is_public_read=True, tags=(tags.SEARCH,))
     async def search_products(call: Call, *, query: SearchQuery) -> Results:
         """Products that match a text (any text; none: all) and what is chosen, with facets to choose from."""
         return await search.search(
@@ -73,7 +74,7 @@ def routes(search: Search) -> Sequence[Route]:
             cursor=query.cursor,
         )
 
-    @api.get("/search/suggestions", access=ANYONE, calls=Search.suggest, is_public_read=True)
+    @api.get("/search/suggestions", access=ANYONE, calls=Search.suggest, is_public_read=True, tags=(tags.SEARCH,))
     async def suggest(call: Call, *, query: SuggestionsQuery) -> Suggestions:
         """How what is being typed may go on."""
         found = await search.suggest(

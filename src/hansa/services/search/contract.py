@@ -23,14 +23,14 @@ Amount = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 Chosen = Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_CHOSEN)]
 
 
-class Picture(msgspec.Struct, frozen=True, kw_only=True):
+class Picture(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A product's first picture, with the alternative text in the language asked for."""
 
     url: str
     alt: str = ""
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A product as a list shows it. The prices are None where it has none in the currency asked for."""
 
     id: Id
@@ -49,7 +49,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """How many different values each option has among the variants: `{"colour": 3, "size": 5}`."""
 
 
-class FacetValue(msgspec.Struct, frozen=True, kw_only=True):
+class FacetValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One value to choose. `count` is how many products would be found with it and what is chosen in other facets.
 
     A value of the price is `<from>-<to>` in minor units; `<from>-` has no upper end.
@@ -61,7 +61,7 @@ class FacetValue(msgspec.Struct, frozen=True, kw_only=True):
     is_chosen: bool = False
 
 
-class Facet(msgspec.Struct, frozen=True, kw_only=True):
+class Facet(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the results can be narrowed by. `category`: `value` is a path, the children of the chosen one (or, where it
     has none, its sisters). `brand`; `price`: ranges, with the lowest and highest price. `attribute`: an attribute or
     an option of variants, `name` is its name."""

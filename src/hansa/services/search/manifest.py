@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hansa.kernel import tags
 from hansa.platform.jobs.periodic import Job
 from hansa.platform.manifest import Manifest, Parts
 from hansa.services.products.contract import Products
@@ -26,6 +27,7 @@ def build(parts: Parts) -> SearchService:
         products=parts.client(Products),
         channel=parts.channel,
         folder=parts.adapters[FOLDER],
+        told=lambda: parts.changes.tell((tags.SEARCH,)),
     )
 
 
@@ -44,6 +46,7 @@ MANIFEST = Manifest(
     folder=Path(__file__).parent,
     build=build,
     consumers=consumers,
+    settling=lambda service: service.catching_up.quiet,
     jobs=jobs,
     close=SearchService.close,
     routes=routes,

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hansa.platform.cache.freshness import Effects
+from hansa.platform.http.tokens import SESSIONS, session_of
 from hansa.platform.jobs.periodic import Job
 from hansa.platform.manifest import Manifest, Parts
 from hansa.services.users.api import routes
@@ -34,5 +36,12 @@ MANIFEST = Manifest(
     folder=Path(__file__).parent,
     build=build,
     jobs=jobs,
+    effects=Effects(
+        tells={
+            "sign_out": lambda arguments: (session_of(arguments["token"]),),
+            "change_password": lambda arguments: (SESSIONS,),
+            "put_staff": lambda arguments: (SESSIONS,),
+        }
+    ),
     routes=routes,
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from hansa.kernel import tags
 from hansa.kernel.errors import Fault
 from hansa.kernel.money import Money, decimals
 from hansa.services.products.contract import NoSuchCategory, Product, Products
@@ -18,6 +19,8 @@ PAGE_SIZE = 24
 SORTS: tuple[Sort, ...] = ("relevance", "newest", "price_up", "price_down")
 ATTRIBUTE = "a."
 """What the names of fields that choose an attribute begin with."""
+FIELDS = ("brand", "cursor", "from", "price", "sort", "stock", "to")
+"""What a list reads of its address; within a category a text that is looked for comes on top."""
 LONGEST_VALUE = 200
 _AMOUNT = re.compile(r"^[0-9]{1,9}([.,][0-9]{1,3})?$(?!\n)")
 _RANGE = re.compile(r"^([0-9]{1,12})-([0-9]{0,12})$(?!\n)")
@@ -57,7 +60,7 @@ class Chip:
 def pages() -> Sequence[Page]:
     book = Book()
 
-    @book.public("categories/{path:path}")
+    @book.public("categories/{path:path}", fields=FIELDS, prefix=ATTRIBUTE)
     async def category(visit: Visit, *, path: str) -> Shown:
         tree = await sections(visit)
         trail = crumbs(tree, path)
@@ -66,18 +69,20 @@ def pages() -> Sequence[Page]:
         here = trail[-1] if trail else None
         return await _list(visit, tree, category=path, crumbs=trail[:-1], title=here.name if here else path)
 
-    @book.public("search")
+    @book.public("search", fields=(*FIELDS, "q", "category"), prefix=ATTRIBUTE, is_free=True)
     async def search(visit: Visit) -> Shown:
         tree = await sections(visit)
         q = visit.query.get("q", "").strip()
         title = visit.say("browse.found_for", query=q[:LONGEST_VALUE]) if q else visit.say("browse.everything")
         return await _list(visit, tree, category=visit.query.get("category") or None, crumbs=[], title=title)
 
-    @book.public("search/suggestions")
+    @book.public("search/suggestions", fields=("q",), is_free=True)
     async def suggestions(visit: Visit) -> Shown:
         q = visit.query.get("q", "").strip()
         found = await visit.client(Search).suggest(q=q, locale=visit.locale, currency=visit.currency) if q else ()
-        return Shown(template="storefront/fragments/suggestions.html", context={"suggestions": found})
+        return Shown(
+            template="storefront/fragments/suggestions.html", context={"suggestions": found}, tags=(tags.SEARCH,)
+        )
 
     return book.pages
 
@@ -104,6 +109,7 @@ async def _list(visit: Visit, tree: Any, *, category: str | None, crumbs: Sequen
             "cleared": visit.url(visit.path, q=asked.q),
             "plain": lambda amount: _plain(amount, visit.currency),
         },
+        tags=(tags.SEARCH, tags.CATEGORIES, tags.PRODUCTS),
     )
 
 

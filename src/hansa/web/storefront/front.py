@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from urllib.parse import parse_qs, urlsplit
 
+from hansa.kernel import tags
 from hansa.services.home.contract import Home
 from hansa.web.pages import Book, Page
+from hansa.web.storefront.flash.sales import running
 from hansa.web.storefront.shell import shown
 from hansa.web.visit import Shown, Visit
 
@@ -18,7 +20,14 @@ def pages() -> Sequence[Page]:
         front = await visit.client(Home).page(
             locale=visit.locale, currency=visit.currency, price_list=visit.site.channel.price_list
         )
-        return await shown(visit, "home.html", front=front, url_of=lambda link: _url_of(visit, link))
+        return await shown(
+            visit,
+            "home.html",
+            depends=(tags.HOME,),
+            front=front,
+            sales=await running(visit),
+            url_of=lambda link: _url_of(visit, link),
+        )
 
     return book.pages
 

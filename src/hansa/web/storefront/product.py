@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hansa.kernel import tags
 from hansa.kernel.address import Destination
 from hansa.kernel.errors import BusinessError, Fault
 from hansa.kernel.money import Money, decimals
@@ -13,6 +14,7 @@ from hansa.services.search.contract import Item, Search
 from hansa.services.shipping.contract import Option, Shipping
 from hansa.web.pages import Book, Page
 from hansa.web.site import territory_of
+from hansa.web.storefront.flash.sales import running
 from hansa.web.storefront.shell import crumbs, sections
 from hansa.web.visit import Shown, Visit
 
@@ -35,17 +37,20 @@ class Choice:
 def pages() -> Sequence[Page]:
     book = Book()
 
-    @book.public("products/{name}")
+    @book.public("products/{name}", fields=("variant",))
     async def product(visit: Visit, *, name: str) -> Shown:
         found = await visit.client(Products).get(
             name=name, locale=visit.locale, currency=visit.currency, price_list=visit.site.channel.price_list
         )
         tree = await sections(visit)
         chosen = _chosen(found, visit.query.get("variant", ""))
+        sales = await running(visit)
         return Shown(
             template="storefront/product.html",
             context={
                 "sections": tree,
+                "sales": sales,
+                "sale": next((sale for sale in sales if chosen and sale.sku == chosen.sku), None),
                 "product": found,
                 "images": [image for image in found.images if visit.may_show(image.url)],
                 "chosen": chosen,
@@ -57,9 +62,10 @@ def pages() -> Sequence[Page]:
                 "others": await _others(visit, found),
                 "structured": _structured(visit, found),
             },
+            tags=(tags.product(found.id), tags.CATEGORIES, tags.SEARCH),
         )
 
-    @book.public("fragments/stock/{sku}")
+    @book.public("fragments/stock/{sku}", is_kept=False)
     async def stock(visit: Visit, *, sku: str) -> Shown:
         """How many are left, if they are few: apart from the page, so that selling does not change the page."""
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from hansa.kernel import tags
 from hansa.kernel.errors import Fault
 from hansa.services.products.contract import Category, Products
 from hansa.web.visit import Shown, Visit
@@ -30,7 +31,22 @@ def crumbs(tree: Sequence[Category], path: str | None) -> list[Category]:
     return crumbs
 
 
-async def shown(visit: Visit, template: str, *, status: int = 200, is_indexed: bool = True, **context: Any) -> Shown:
-    """A page of the shop with its navigation."""
+async def shown(
+    visit: Visit,
+    template: str,
+    *,
+    status: int = 200,
+    is_indexed: bool = True,
+    depends: tuple[str, ...] = (),
+    **context: Any,
+) -> Shown:
+    """A page of the shop with its navigation. `depends` are the tags of what a public page shows besides; without any
+    it is made anew each time."""
     context["sections"] = await sections(visit)
-    return Shown(template=f"storefront/{template}", context=context, status=status, is_indexed=is_indexed)
+    return Shown(
+        template=f"storefront/{template}",
+        context=context,
+        status=status,
+        is_indexed=is_indexed,
+        tags=(tags.CATEGORIES, *depends) if depends else (),
+    )

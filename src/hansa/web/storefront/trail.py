@@ -10,6 +10,7 @@ from babel.numbers import format_percent
 from hansa.kernel.money import MILLIONTHS, Money
 from hansa.web.visit import Visit
 
+PROMOTION = "promotion"
 RATE_FORMAT = "#,##0.####%"
 
 
@@ -79,13 +80,13 @@ def trail(
         within=_steps(visit, (each for each in adjustments if each.included)),
         reasons=tuple(
             Reason(
-                name=each.name,
+                name=_name(visit, each),
                 rate=rate_text(visit, each.rate_ppm),
                 basis=each.basis,
                 amount=each.amount,
                 included=each.included,
                 about=names.get(each.line, each.line) if each.line else "",
-                source=each.source,
+                source="" if each.kind == PROMOTION else each.source,  # a promotion is its own reason
             )
             for each in adjustments
         ),
@@ -99,14 +100,19 @@ def rate_text(visit: Visit, rate_ppm: int | None) -> str:
     return format_percent(Decimal(rate_ppm) / MILLIONTHS, format=RATE_FORMAT, locale=visit.babel)
 
 
+def _name(visit: Visit, each: Adjusted) -> str:
+    """A promotion need not have a name of its own."""
+    return each.name or visit.say("sums.promotion")
+
+
 def _steps(visit: Visit, adjustments: Iterable[Adjusted]) -> tuple[Step, ...]:
     """In the order of an invoice: promotions, delivery, taxes."""
     sums: dict[tuple[str, str, int | None, str], int] = {}
     for each in adjustments:
-        name = (each.kind, each.name, each.rate_ppm, each.amount.currency)
+        name = (each.kind, _name(visit, each), each.rate_ppm, each.amount.currency)
         sums[name] = sums.get(name, 0) + each.amount.amount
     steps = [
         Step(kind=kind, name=name, rate=rate_text(visit, rate_ppm), amount=Money(amount, currency))
         for (kind, name, rate_ppm, currency), amount in sums.items()
     ]
-    return tuple(sorted(steps, key=lambda step: {"promotion": 0, "shipping": 1}.get(step.kind, 2)))
+    return tuple(sorted(steps, key=lambda step: {PROMOTION: 0, "shipping": 1}.get(step.kind, 2)))

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from hansa.kernel.money import Money, at_rate, share, within_rate
-from hansa.services.carts.contract import Adjustment, CartLine, NotForSale, Quote, QuoteLine
+from hansa.services.carts.contract import Adjustment, CartLine, NotForSale, Quote, QuoteLine, SpecialPrice
 from hansa.services.carts.rules.lines import is_sold
 from hansa.services.carts.rules.taxes import TaxRate, of_class
 from hansa.services.products.contract import Offer
 from hansa.services.shipping.contract import Option
 
-TAX, SHIPPING = "tax", "shipping"
+TAX, SHIPPING, PROMOTION = "tax", "shipping", "promotion"
 
 
 def combined(lines: Sequence[CartLine]) -> tuple[CartLine, ...]:
@@ -61,6 +61,30 @@ def subtotal_of(lines: Sequence[QuoteLine], *, currency: str) -> Money:
     return Money(sum(line.total.amount for line in lines), currency)
 
 
+def promoted(lines: Sequence[QuoteLine], specials: Sequence[SpecialPrice]) -> tuple[Adjustment, ...]:
+    """What special prices take off the lines, each explained; nothing is dearer for it."""
+    by_sku = {special.sku: special for special in specials}
+    return tuple(
+        Adjustment(
+            kind=PROMOTION,
+            code=special.code,
+            name=special.name,
+            basis=line.total,
+            rate_ppm=None,
+            amount=Money(_saved(line, special), line.total.currency),
+            included=False,
+            line=line.sku,
+            source=special.source,
+        )
+        for line in lines
+        if (special := by_sku.get(line.sku)) is not None
+    )
+
+
+def _saved(line: QuoteLine, special: SpecialPrice) -> int:
+    return min(special.unit_price.amount - line.unit_price.amount, 0) * line.quantity
+
+
 def choose(options: Sequence[Option], code: str | None) -> Option | None:
     """The option with the code, or the cheapest without one (of equals the first)."""
     if code is None:
@@ -69,13 +93,23 @@ def choose(options: Sequence[Option], code: str | None) -> Option | None:
 
 
 def quote(
-    lines: Sequence[QuoteLine], *, currency: str, locale: str, option: Option | None, taxes: Sequence[TaxRate]
+    lines: Sequence[QuoteLine],
+    *,
+    currency: str,
+    locale: str,
+    option: Option | None,
+    taxes: Sequence[TaxRate],
+    promotions: Sequence[Adjustment] = (),
 ) -> Quote:
-    """The whole quote. `option` and `taxes` are those of the destination; without one there is neither."""
-    adjustments: tuple[Adjustment, ...] = ()
+    """The whole quote. `option` and `taxes` are those of the destination; without one there is neither.
+
+    `promotions` take something off lines, each off at most one; what is taxed is what is left.
+    """
+    adjustments = tuple(promotions)
     if option is not None:
+        saved = {promotion.line: promotion.amount.amount for promotion in promotions}
         for line in lines:
-            adjustments += _taxes_on_line(line, taxes, locale)
+            adjustments += _taxes_on_line(line, taxes, locale, saved=saved.get(line.sku, 0))
         # Shipping's price is like the goods': with tax where all of theirs are.
         is_included = bool(lines) and all(line.tax_included for line in lines)
         adjustments += (_shipping(option), *_taxes_on_shipping(option, taxes, locale, is_included=is_included))
@@ -97,9 +131,10 @@ def quote(
     )
 
 
-def _taxes_on_line(line: QuoteLine, taxes: Sequence[TaxRate], locale: str) -> tuple[Adjustment, ...]:
+def _taxes_on_line(line: QuoteLine, taxes: Sequence[TaxRate], locale: str, *, saved: int) -> tuple[Adjustment, ...]:
     rates = of_class(taxes, line.tax_class)
-    return _taxes(rates, basis=line.total, is_included=line.tax_included, line=line.sku, locale=locale)
+    basis = Money(line.total.amount + saved, line.total.currency)
+    return _taxes(rates, basis=basis, is_included=line.tax_included, line=line.sku, locale=locale)
 
 
 def _taxes_on_shipping(

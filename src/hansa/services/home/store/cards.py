@@ -50,6 +50,7 @@ def _of_products(table: Any) -> Any:
     return and_(table.c.slot == _PRODUCTS.c.slot, table.c.product_id == _PRODUCTS.c.product_id)
 
 
+KNOWN_CARDS = Statement(select(CARDS.c.product_id).join(_PRODUCTS, _of_products(CARDS)))
 ADD_CARDS = Statement(insert_rows(CARDS).on_conflict_do_nothing())
 LOCK_CARDS = Statement(
     select(
@@ -128,14 +129,14 @@ PICTURES = Statement(select(CARDS.c.product_id, CARDS.c.picture).join(_PRODUCTS,
 async def hold(tx: Transaction, *, product_ids: Collection[str]) -> dict[str, Card]:
     """Lock the cards of products until the end of the transaction, making those that are missing."""
     places = _places(product_ids)
-    empty = Card(product_id="")
-    await tx.run(
-        ADD_CARDS,
-        rows=[
-            row_of(CARDS, **msgspec.structs.asdict(empty) | {"slot": slot, "product_id": id_}, picture=None, face="{}")
-            for slot, id_ in places
-        ],
-    )
+    known = {row["product_id"] for row in await tx.all(KNOWN_CARDS, products=places)}
+    # Locked only once all of them are there: whoever locks some and adds others could wait in a ring.
+    if missing := [(slot, id_) for slot, id_ in places if id_ not in known]:
+        empty = msgspec.structs.asdict(Card(product_id=""))
+        rows = [
+            row_of(CARDS, **empty | {"slot": slot, "product_id": id_}, picture=None, face="{}") for slot, id_ in missing
+        ]
+        await tx.run(ADD_CARDS, rows=rows)
     cards = [
         Card(
             product_id=str(row["product_id"]),

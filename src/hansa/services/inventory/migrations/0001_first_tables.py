@@ -48,7 +48,8 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("consumer", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("handled_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "event_id", "consumer", name=op.f("inbox_pk")),
+        sa.PrimaryKeyConstraint("event_id", "slot", "consumer", name=op.f("inbox_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("inbox_handled_at_index"), "inbox", ["handled_at"], unique=False)
     op.create_table(
@@ -65,6 +66,7 @@ def upgrade() -> None:
         sa.Column("reference", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("slot", "sku", "location", "bucket", "version", name=op.f("movements_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "outbox",
@@ -72,22 +74,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("envelope", sa.Text(), nullable=False),
         sa.Column("written_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "event_id", name=op.f("outbox_pk")),
-    )
-    op.create_table(
-        "reservation_lines",
-        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("order_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("sku", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("location", sa.Text(), autoincrement=False, nullable=False),
-        sa.Column("bucket", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("held", sa.BigInteger(), nullable=False),
-        sa.Column("sold", sa.BigInteger(), nullable=False),
-        sa.Column("returned", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("held >= 0", name=op.f("reservation_lines_held_check")),
-        sa.CheckConstraint("returned >= 0", name=op.f("reservation_lines_returned_check")),
-        sa.CheckConstraint("sold >= returned", name=op.f("reservation_lines_sold_check")),
-        sa.PrimaryKeyConstraint("slot", "order_id", "sku", "location", "bucket", name=op.f("reservation_lines_pk")),
+        sa.PrimaryKeyConstraint("event_id", "slot", name=op.f("outbox_pk")),
     )
     op.create_table(
         "reservations",
@@ -98,11 +85,16 @@ def upgrade() -> None:
         sa.Column("locations", sa.Text(), nullable=False),
         sa.Column("parts", sa.Text(), nullable=False),
         sa.Column("refusal", sa.Text(), nullable=True),
+        sa.Column("returned", sa.Text(), nullable=True),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "returned IS NULL OR state IN ('sold', 'released')", name=op.f("reservations_returned_check")
+        ),
         sa.CheckConstraint(
             "state IN ('held', 'sold', 'expired', 'released', 'refused')", name=op.f("reservations_state_check")
         ),
-        sa.PrimaryKeyConstraint("slot", "order_id", name=op.f("reservations_pk")),
+        sa.PrimaryKeyConstraint("order_id", "slot", name=op.f("reservations_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "reservations_held_index",
@@ -126,5 +118,6 @@ def upgrade() -> None:
         sa.CheckConstraint("reserved >= 0", name=op.f("stock_reserved_check")),
         sa.CheckConstraint("sold >= 0", name=op.f("stock_sold_check")),
         sa.PrimaryKeyConstraint("slot", "sku", "location", "bucket", name=op.f("stock_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("stock_sku_index"), "stock", ["sku"], unique=False)

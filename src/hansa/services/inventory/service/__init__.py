@@ -1,13 +1,14 @@
 """What inventory does when it is asked: one transaction for each act, decided in rules, written down by levels."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from hansa.kernel.channel import MAIN
 from hansa.kernel.clock import Clock, from_micros, to_micros
 from hansa.kernel.contract import Key
 from hansa.kernel.ids import Id, Ids, slot_of, slot_of_value
+from hansa.platform.database.batcher import Batcher
 from hansa.platform.database.idempotency import Name, claim, claim_each, decode, digest, keep, keep_each
 from hansa.platform.database.port import Database, Transaction
 from hansa.platform.security import audit
@@ -23,7 +24,7 @@ from hansa.services.inventory.contract import (
 )
 from hansa.services.inventory.rules import Demand, Place
 from hansa.services.inventory.service import levels, reservations
-from hansa.services.inventory.service.reservations import Request
+from hansa.services.inventory.service.reservations import Answer, Request, Sale
 
 MOST_MOVEMENTS = 1_000
 EXPIRY_BATCH = 100
@@ -35,12 +36,20 @@ _TAKEN = ""
 
 
 class InventoryService:
-    """See the contract. `release_within` is for consumers, `expire` for the job."""
+    """See the contract. `release_within` is for consumers, `expire` for the job.
+
+    Reservations and sales that come together share one transaction, which locks each level and writes it once.
+    """
 
     def __init__(self, *, database: Database, clock: Clock, ids: Ids) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
+        self._batches = Batcher(database=database, act=self._serve, slots=_slots_of)
+
+    async def close(self) -> None:
+        """Break off what is under way, as if the process had died."""
+        await self._batches.close()
 
     async def stock(self, *, sku: str) -> Stock:
         found = levels.levels_from(await store.levels_of_sku(self._database, sku))
@@ -171,18 +180,12 @@ class InventoryService:
         expires_at: datetime,
     ) -> Reservation:
         request = Request(order_id=order_id, demand=Demand(lines=lines, locations=locations), expires_at=expires_at)
-        async with self._database.write(slot_of(order_id)) as tx:
-            [outcome] = await reservations.reserve(tx, [request], at=self._clock.now())
-        # Raised after the commit: a refusal, too, is to be remembered.
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        reservation = await self._batches.submit(request)
+        assert reservation is not None
+        return reservation
 
     async def sell(self, *, key: Key, order_id: Id) -> None:
-        async with self._database.write(slot_of(order_id)) as tx:
-            outcomes = await reservations.sell(tx, [order_id], at=self._clock.now())
-        if error := outcomes[order_id]:
-            raise error
+        await self._batches.submit(Sale(order_id=order_id))
 
     async def release(self, *, key: Key, order_id: Id) -> None:
         async with self._database.write(slot_of(order_id)) as tx:
@@ -212,6 +215,9 @@ class InventoryService:
             if len(due) < EXPIRY_BATCH:
                 return
 
+    async def _serve(self, tx: Transaction, acts: Sequence[Request | Sale]) -> list[Answer | Exception]:
+        return await reservations.serve(tx, acts, at=self._clock.now())
+
     async def _audit(
         self, tx: Transaction, place: Place, at: datetime, actor: str, action: str, *, before: int, after: int
     ) -> None:
@@ -225,6 +231,10 @@ class InventoryService:
             target=f"{place.sku}@{place.location}",
             detail={"on_hand": {"before": before, "after": after}},
         )
+
+
+def _slots_of(act: Request | Sale) -> tuple[int]:
+    return (slot_of(act.order_id),)
 
 
 def _name_of_count(*, key: Key, sku: str, location: str) -> Name:

@@ -48,7 +48,8 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("consumer", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("handled_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "event_id", "consumer", name=op.f("inbox_pk")),
+        sa.PrimaryKeyConstraint("event_id", "slot", "consumer", name=op.f("inbox_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("inbox_handled_at_index"), "inbox", ["handled_at"], unique=False)
     op.create_table(
@@ -68,7 +69,7 @@ def upgrade() -> None:
         sa.CheckConstraint("(state = 'due') = (next_at IS NOT NULL)", name=op.f("mails_sent_while_due_check")),
         sa.CheckConstraint("state = 'due' OR contact = ''", name=op.f("mails_forgotten_when_over_check")),
         sa.CheckConstraint("state IN ('due', 'sent', 'failed', 'dropped')", name=op.f("mails_state_check")),
-        sa.PrimaryKeyConstraint("slot", "order_id", "kind", name=op.f("mails_pk")),
+        sa.PrimaryKeyConstraint("order_id", "slot", "kind", name=op.f("mails_pk")),
     )
     op.create_index(op.f("mails_next_at_index"), "mails", ["next_at"], unique=False)
     op.create_table(
@@ -77,5 +78,5 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("envelope", sa.Text(), nullable=False),
         sa.Column("written_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "event_id", name=op.f("outbox_pk")),
+        sa.PrimaryKeyConstraint("event_id", "slot", name=op.f("outbox_pk")),
     )

@@ -5,11 +5,18 @@ from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
-from hansa.kernel.address import Address, Email
+from hansa.kernel.address import Address
 from hansa.kernel.contract import Key, command, query
 from hansa.kernel.ids import Id
 from hansa.kernel.money import Currency, Money
 from hansa.kernel.page import CursorInvalid, Limit, Page
+from hansa.services.orders.contract.drafts import MOST_LINES as MOST_LINES
+from hansa.services.orders.contract.drafts import Delivery as Delivery
+from hansa.services.orders.contract.drafts import FlashDraft as FlashDraft
+from hansa.services.orders.contract.drafts import LineDraft as LineDraft
+from hansa.services.orders.contract.drafts import OrderDraft as OrderDraft
+from hansa.services.orders.contract.drafts import PaymentDraft as PaymentDraft
+from hansa.services.orders.contract.drafts import Quantity as Quantity
 from hansa.services.orders.contract.errors import AddressIncomplete as AddressIncomplete
 from hansa.services.orders.contract.errors import CartEmpty as CartEmpty
 from hansa.services.orders.contract.errors import CartOrdered as CartOrdered
@@ -25,9 +32,8 @@ from hansa.services.orders.contract.errors import PaymentDeclined as PaymentDecl
 from hansa.services.orders.contract.errors import QuoteChanged as QuoteChanged
 from hansa.services.orders.contract.errors import RefundTooLarge as RefundTooLarge
 from hansa.services.orders.contract.errors import TooMany as TooMany
+from hansa.services.orders.contract.flash import FLASH_ERRORS
 
-MOST_LINES = 100
-Quantity = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 Status = Literal["pending", "placed", "rejected", "cancelled", "completed"]
 Sorting = Literal["newest", "oldest"]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -35,45 +41,6 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Search = Annotated[str, msgspec.Meta(max_length=100)]
 """An order's number, with or without its hyphens and its check character, or its id, or a guest's name for it."""
 MOST_COUNTED = 10_000
-
-
-class LineDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """Some pieces of a sku."""
-
-    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    quantity: Quantity
-
-
-class PaymentDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """How the buyer pays: a provider and the token its own form handed out."""
-
-    provider: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
-    token: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
-
-
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """How the goods travel: the code of a shipping option; place and time where the method has them."""
-
-    method: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
-    location_id: Annotated[str, msgspec.Meta(max_length=40)] | None = None
-    slot_id: Annotated[str, msgspec.Meta(max_length=40)] | None = None
-
-
-class OrderDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """What a buyer asks for: a cart or lines, never both. Prices are the server's.
-
-    `quote` is the fingerprint of the quote the buyer was shown; a different one now is QuoteChanged.
-    """
-
-    email: Email
-    shipping_address: Address
-    payment: PaymentDraft
-    cart_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
-    lines: Annotated[tuple[LineDraft, ...], msgspec.Meta(max_length=MOST_LINES)] | None = None
-    delivery: Delivery | None = None
-    billing_address: Address | None = None
-    currency: Currency | None = None
-    quote: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 CONTACT_CONTEXT = "orders.contact"
@@ -302,6 +269,7 @@ PLACE_ERRORS = (
     PaymentDeclined,
     OrderConflict,
 )
+BUY_ERRORS = (*PLACE_ERRORS, *FLASH_ERRORS)
 
 
 class Orders(Protocol):
@@ -311,6 +279,12 @@ class Orders(Protocol):
     async def place(self, *, key: Key, draft: OrderDraft, member: str | None, locale: str, currency: str) -> Order:
         """Quote, reserve, charge, record: `placed`, or `pending` where the payment is not certain yet, or an error and
         nothing held. The same key gives the first answer; the same key for another draft is refused."""
+        ...
+
+    @command(errors=BUY_ERRORS, timeout_ms=30_000)
+    async def buy(self, *, key: Key, sale_id: Id, draft: FlashDraft, member: Id, locale: str) -> Order:
+        """As `place`, for pieces of a flash sale at its price and in its currency: waits in its line for at most 8
+        seconds, and is then told the place in it. What is not paid for goes back to the sale."""
         ...
 
     @query(errors=(NoSuchOrder,))

@@ -62,7 +62,8 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("consumer", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("handled_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "event_id", "consumer", name=op.f("inbox_pk")),
+        sa.PrimaryKeyConstraint("event_id", "slot", "consumer", name=op.f("inbox_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("inbox_handled_at_index"), "inbox", ["handled_at"], unique=False)
     op.create_table(
@@ -82,7 +83,8 @@ def upgrade() -> None:
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.CheckConstraint("number > 0", name=op.f("order_entries_number_check")),
-        sa.PrimaryKeyConstraint("slot", "order_id", "number", name=op.f("order_entries_pk")),
+        sa.PrimaryKeyConstraint("order_id", "slot", "number", name=op.f("order_entries_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "order_keys",
@@ -92,6 +94,7 @@ def upgrade() -> None:
         sa.Column("order_id", sa.BigInteger(), nullable=False),
         sa.Column("claimed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("slot", "key", name=op.f("order_keys_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("order_keys_claimed_at_index"), "order_keys", ["claimed_at"], unique=False)
     op.create_table(
@@ -117,7 +120,7 @@ def upgrade() -> None:
             name=op.f("order_lines_counts_check"),
         ),
         sa.CheckConstraint("returned <= fulfilled", name=op.f("order_lines_returned_check")),
-        sa.PrimaryKeyConstraint("slot", "order_id", "sku", name=op.f("order_lines_pk")),
+        sa.PrimaryKeyConstraint("order_id", "slot", "sku", name=op.f("order_lines_pk")),
     )
     op.create_table(
         "order_refunds",
@@ -183,11 +186,24 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "total >= 0 AND authorized >= 0 AND captured >= 0 AND pieces > 0", name=op.f("orders_counts_check")
         ),
-        sa.PrimaryKeyConstraint("slot", "order_id", name=op.f("orders_pk")),
+        sa.PrimaryKeyConstraint("order_id", "slot", name=op.f("orders_pk")),
     )
-    op.create_index(op.f("orders_order_id_index"), "orders", ["order_id"], unique=False)
-    op.create_index(op.f("orders_resume_at_index"), "orders", ["resume_at"], unique=False)
-    op.create_index(op.f("orders_slot_member_order_id_index"), "orders", ["slot", "member", "order_id"], unique=False)
+    op.create_index(
+        "orders_member_index",
+        "orders",
+        ["slot", "member", "order_id"],
+        unique=False,
+        sqlite_where=sa.text("member IS NOT NULL"),
+        postgresql_where=sa.text("member IS NOT NULL"),
+    )
+    op.create_index(
+        "orders_resume_at_index",
+        "orders",
+        ["resume_at"],
+        unique=False,
+        sqlite_where=sa.text("resume_at IS NOT NULL"),
+        postgresql_where=sa.text("resume_at IS NOT NULL"),
+    )
     op.create_index(op.f("orders_status_order_id_index"), "orders", ["status", "order_id"], unique=False)
     op.create_table(
         "outbox",
@@ -195,7 +211,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("envelope", sa.Text(), nullable=False),
         sa.Column("written_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "event_id", name=op.f("outbox_pk")),
+        sa.PrimaryKeyConstraint("event_id", "slot", name=op.f("outbox_pk")),
     )
     op.create_table(
         "refund_requests",

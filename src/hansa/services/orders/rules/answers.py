@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from hansa.kernel.errors import BusinessError, ErrorRecord, Kind, record_error, revive_error
 from hansa.services.inventory import contract as inventory
 from hansa.services.orders.contract import (
-    PLACE_ERRORS,
+    BUY_ERRORS,
     Contact,
     NoSuchProvider,
     Order,
@@ -14,7 +14,9 @@ from hansa.services.orders.contract import (
     OutOfStock,
     PaymentDeclined,
 )
+from hansa.services.orders.contract.flash import FLASH_ERRORS
 from hansa.services.orders.events import OrderCancelled, OrderFulfilled, OrderPlaced, OrderRejected, SoldLine, Step
+from hansa.services.orders.rules import flash
 from hansa.services.payments import contract as payments
 
 
@@ -47,7 +49,9 @@ def refusal(error: BusinessError, *, order_id: str) -> Refusal:
         case payments.NoSuchProvider(provider=provider):
             told = NoSuchProvider(provider=provider)
         case _:
-            told = OrderConflict(order_status="rejected")
+            told = flash.translated(error)
+            if not isinstance(told, FLASH_ERRORS):
+                told = OrderConflict(order_status="rejected")
     return Refusal(reason=error.code, error=record_error(told))
 
 
@@ -57,9 +61,7 @@ def kept(answer: Order | ErrorRecord) -> str:
     return msgspec.json.encode(told).decode()
 
 
-def replayed(
-    answer: str | None, *, contact: Contact, declared: tuple[type[BusinessError], ...] = PLACE_ERRORS
-) -> Order:
+def replayed(answer: str | None, *, contact: Contact, declared: tuple[type[BusinessError], ...] = BUY_ERRORS) -> Order:
     """The answer again, with whom it concerns filled in, or the error again."""
     told = msgspec.json.decode(answer or "{}", type=Answer)
     if told.order is not None:
@@ -117,11 +119,11 @@ def order_placed(order: Order, *, cart_id: str | None, person: str, contact: str
 
 
 def order_rejected(order: Order) -> OrderRejected:
-    return OrderRejected(order_id=order.id, reason=order.reason or "")
+    return OrderRejected(order_id=order.id, reason=order.reason or "", flash_sale=flash.sale_of(order))
 
 
 def order_cancelled(order: Order) -> OrderCancelled:
-    return OrderCancelled(order_id=order.id, reason=order.reason or "")
+    return OrderCancelled(order_id=order.id, reason=order.reason or "", flash_sale=flash.sale_of(order))
 
 
 def order_fulfilled(order: Order) -> OrderFulfilled:

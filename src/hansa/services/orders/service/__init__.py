@@ -15,6 +15,7 @@ from hansa.services.carts.contract import Carts
 from hansa.services.inventory.contract import Inventory
 from hansa.services.orders.contract import (
     Entry,
+    FlashDraft,
     FulfilmentDraft,
     Order,
     OrderDraft,
@@ -27,6 +28,7 @@ from hansa.services.orders.contract import (
 from hansa.services.orders.rules import search
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.service.drive import Driver
+from hansa.services.orders.service.flash import FlashSales
 from hansa.services.orders.service.handle import Handling
 from hansa.services.orders.service.hear import Hearing
 from hansa.services.orders.service.place import PATIENCE_S, Placing
@@ -34,6 +36,7 @@ from hansa.services.orders.service.read import Reading
 from hansa.services.orders.service.refund import Refunding
 from hansa.services.orders.store import claims
 from hansa.services.payments.contract import Payments
+from hansa.services.promotions.contract import Promotions
 from hansa.services.shipping.contract import Shipping
 
 
@@ -51,17 +54,22 @@ class OrdersService:
         carts: Carts,
         inventory: Inventory,
         payments: Payments,
+        promotions: Promotions,
         shipping: Shipping,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._books = Books(database=database, clock=clock, ids=ids, keyring=keyring)
-        self._driver = Driver(books=self._books, inventory=inventory, payments=payments, channel=channel)
+        flash_sales = FlashSales(promotions=promotions)
+        self._driver = Driver(
+            books=self._books, inventory=inventory, payments=payments, flash_sales=flash_sales, channel=channel
+        )
         self._placing = Placing(
             books=self._books,
             driver=self._driver,
             carts=carts,
             payments=payments,
             shipping=shipping,
+            flash_sales=flash_sales,
             channel=channel,
             patience_s=patience_s,
         )
@@ -75,6 +83,9 @@ class OrdersService:
 
     async def place(self, *, key: str, draft: OrderDraft, member: str | None, locale: str, currency: str) -> Order:
         return await self._placing.place(key=key, draft=draft, member=member, locale=locale, currency=currency)
+
+    async def buy(self, *, key: str, sale_id: str, draft: FlashDraft, member: str, locale: str) -> Order:
+        return await self._placing.buy(key=key, sale_id=sale_id, draft=draft, member=member, locale=locale)
 
     async def get(self, *, order: str, member: str | None) -> Order:
         return await self._reading.get(order=order, member=member)

@@ -1,4 +1,4 @@
-"""Driving an order to its end: reserve, charge, sell, place; each step may be repeated by anybody with the order's id.
+"""Driving an order to its end: admit, reserve, charge, sell, place; anybody may repeat each step with the order's id.
 
 Whoever placed it, whoever repeats that, and the sweeper all do the same. A process may die anywhere: a pending order
 is always due to be looked after at some time.
@@ -26,10 +26,12 @@ from hansa.services.orders.rules.answers import Overdue
 from hansa.services.orders.service import changes
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.service.changes import Certain
+from hansa.services.orders.service.flash import FlashSales
 from hansa.services.orders.store import lists
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store.orders import Record
 from hansa.services.payments.contract import NoSuchPayment, NoSuchProvider, PaymentConflict, PaymentDeclined, Payments
+from hansa.services.promotions.contract import ADMIT_ERRORS
 
 TOKEN_CONTEXT = "orders.payment_token"
 MOST_DUE = 256
@@ -37,6 +39,9 @@ MOST_DUE = 256
 DRIVEN_AT_ONCE = 16
 MOST_RESUMING = 4
 """Sweeps at once that events have asked for."""
+
+REFUSALS = (OutOfStock, PaymentDeclined, PaymentConflict, NoSuchProvider, PersonErased, Overdue, *ADMIT_ERRORS)
+"""After which an order comes to nothing, unless it was paid already."""
 
 log = structlog.get_logger()
 
@@ -56,8 +61,11 @@ class Uncertain(Exception):
 class Driver:
     """See the module. `resuming` has a sweep made at once."""
 
-    def __init__(self, *, books: Books, inventory: Inventory, payments: Payments, channel: Channel) -> None:
+    def __init__(
+        self, *, books: Books, inventory: Inventory, payments: Payments, flash_sales: FlashSales, channel: Channel
+    ) -> None:
         self._books = books
+        self._flash_sales = flash_sales
         self._inventory = inventory
         self._payments = payments
         self._channel = channel
@@ -85,7 +93,7 @@ class Driver:
                 await self._inventory.sell(key=order_id, order_id=order_id)
         except Uncertain:
             return record
-        except (OutOfStock, PaymentDeclined, PaymentConflict, NoSuchProvider, PersonErased, Overdue) as error:
+        except REFUSALS as error:
             return await self._reject(record, error, even_if_paid=False)
         except ReservationGone as error:
             return await self._reject(record, error, even_if_paid=True)
@@ -114,6 +122,7 @@ class Driver:
         if payment is None:
             if is_overdue:
                 raise Overdue()
+            await self._flash_sales.admit(record)
             await self._reserve(record)
             payment = await self._charge(record, token=fresh.token if fresh else await self._token(record))
         if payment.state in ("failed", "voided"):

@@ -7,11 +7,12 @@ from typing import Literal
 import structlog
 from msgspec.structs import replace
 
-from hansa.kernel.clock import to_micros
+from hansa.kernel.clock import from_micros, to_micros
 from hansa.kernel.money import Money
 from hansa.platform.database.port import Transaction
 from hansa.services.orders.contract import OrderRefund
 from hansa.services.orders.rules import history, states
+from hansa.services.orders.rules.states import Standing
 from hansa.services.orders.service import changes
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.store import orders as store
@@ -31,7 +32,10 @@ class Hearing:
         """The money for these orders is there, so they are driven on at once. Money for what is over, payments gives
         back by itself. Those whose driver was told already, or is being told, are left to it: mostly all."""
         at = self._books.clock.now()
-        standing = await store.standing(tx, order_ids=list(amounts))
+        standing = {
+            str(row[0]): Standing(row[1], row[2], bool(row[3]), from_micros(row[4]))
+            for row in await store.standing(tx, order_ids=list(amounts))
+        }
         for order_id, amount in amounts.items():
             its_standing = standing.get(order_id)
             if its_standing is None or states.needs_news_of_capture(its_standing, amount=amount, at=at):

@@ -17,31 +17,37 @@ from hansa.platform.database.port import Transaction
 from hansa.platform.resilience.single_flight import Flights
 from hansa.platform.security.sealing import PersonErased
 from hansa.services.carts import contract as carts
-from hansa.services.carts.contract import Basket, CartLine, Carts, Quote
+from hansa.services.carts.contract import Basket, CartLine, Carts, Quote, SpecialPrice
 from hansa.services.orders.contract import (
     CONTACT_CONTEXT,
     CartEmpty,
     CartOrdered,
     Contact,
+    FlashDraft,
     NoSuchProvider,
     Order,
     OrderConflict,
     OrderDraft,
     QuoteChanged,
 )
-from hansa.services.orders.rules import answers, drafts, states
+from hansa.services.orders.rules import answers, drafts, flash, states
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.service.drive import TOKEN_CONTEXT, Driver, Fresh
+from hansa.services.orders.service.flash import FlashSales, Wanted
 from hansa.services.orders.store import claims
 from hansa.services.orders.store import orders as store
 from hansa.services.orders.store.claims import Claim
 from hansa.services.orders.store.orders import Record
 from hansa.services.payments.contract import Payments
+from hansa.services.promotions.contract import Terms
 from hansa.services.shipping import contract as shipping
 from hansa.services.shipping.contract import Shipping
 
 PATIENCE_S = 18.0
 """How long whoever asks waits, a little less than the contract's time-out; the order goes on without them."""
+
+LONGEST_LINE_S = 10.0
+"""How much longer whoever stands in the line of a flash sale waits."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +61,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     member: str | None
     locale: str
     currency: str
+    flash: Wanted | None = None
+    """Of a flash sale, whose terms say what the lines are."""
 
 
 class Opening(NamedTuple):
@@ -75,10 +83,12 @@ class Placing:
         carts: Carts,
         payments: Payments,
         shipping: Shipping,
+        flash_sales: FlashSales,
         channel: Channel,
         patience_s: float,
     ) -> None:
         self._books = books
+        self._flash_sales = flash_sales
         self._driver = driver
         self._carts = carts
         self._payments = payments
@@ -104,8 +114,27 @@ class Placing:
             locale=locale,
             currency=currency,
         )
+        return await self._shared(wish, patience_s=self._patience_s)
+
+    async def buy(self, *, key: str, sale_id: str, draft: FlashDraft, member: str, locale: str) -> Order:
+        """As `place`, at a flash sale. A ticket may be renewed while one asks, so it is no part of what is asked."""
+        asked = digest(sale_id, msgspec.structs.replace(draft, ticket=""), member)
+        wish = Wish(
+            key=key,
+            slot=drafts.slot_for_key(key=key, member=member),
+            request=self._books.keyring.lookup_hash(kind="orders.request", value=asked),
+            draft=flash.draft_of(draft),
+            lines=None,
+            member=member,
+            locale=locale,
+            currency="",
+            flash=Wanted(key=key, sale_id=sale_id, member=member, ticket=draft.ticket, quantity=draft.quantity),
+        )
+        return await self._shared(wish, patience_s=self._patience_s + LONGEST_LINE_S)
+
+    async def _shared(self, wish: Wish, *, patience_s: float) -> Order:
         name = f"{wish.slot} {wish.key} {wish.request}"
-        return await self._flights.share(name, lambda: self._place(wish), patience_s=self._patience_s)
+        return await self._flights.share(name, lambda: self._place(wish), patience_s=patience_s)
 
     async def close(self) -> None:
         """Break off what is being placed: a repetition goes on with it."""
@@ -125,23 +154,33 @@ class Placing:
 
     async def _claimed(self, wish: Wish) -> tuple[Claim, Fresh | None]:
         """The order that the key stands for: a new one, unless it was used before."""
+        if wish.flash is not None and (known := await self._known(wish)) is not None:
+            return known, None  # nobody waits in line for what they have
+        async with self._flash_sales.turn(wish.flash) as terms:
+            return await self._claimed_on(wish, terms)
+
+    async def _claimed_on(self, wish: Wish, terms: Terms | None) -> tuple[Claim, Fresh | None]:
+        """As `_claimed`, on the terms of a flash sale if there is one."""
         try:
-            return await self._open(wish)
+            return await self._open(wish, terms)
         except (BusinessError, Fault):
             # The first time it may have gone well: then that is why its cart is closed, or a price is another one now.
-            claim = await claims.find_key(self._books.database, slot=wish.slot, key=wish.key)
+            claim = await self._known(wish)
             if claim is None:
                 raise
             return claim, None
 
-    async def _open(self, wish: Wish) -> tuple[Claim, Fresh | None]:
+    async def _open(self, wish: Wish, terms: Terms | None) -> tuple[Claim, Fresh | None]:
         """Write a new order down under its key; if somebody was faster with the key, whatever they wrote."""
         basket = await self._basket(wish)
-        quote = await self._quote(wish, basket)
+        quote = await self._quote(wish, basket, terms)
         fresh = await self._sealed(wish, basket, quote)
         claim = Claim(slot=wish.slot, key=wish.key, request=wish.request, order_id=fresh.record.order.id)
         claimed = await self._opening.submit(Opening(claim, fresh.record))
         return claimed, fresh if claimed is claim else None
+
+    async def _known(self, wish: Wish) -> Claim | None:
+        return await claims.find_key(self._books.database, slot=wish.slot, key=wish.key)
 
     async def _open_all(self, tx: Transaction, openings: Sequence[Opening]) -> list[Claim | Exception]:
         """Write new orders down, each under its own key: the claim of whoever has the key now, or CartOrdered."""
@@ -176,11 +215,15 @@ class Placing:
             raise CartEmpty()
         return basket
 
-    async def _quote(self, wish: Wish, basket: Basket | None) -> Quote:
+    async def _quote(self, wish: Wish, basket: Basket | None, terms: Terms | None) -> Quote:
         """What it costs, there and now. Raises QuoteChanged if the buyer was shown something else."""
         draft = wish.draft
         lines = basket.lines if basket else wish.lines or ()
         currency = draft.currency or (basket.currency if basket else wish.currency)
+        specials: tuple[SpecialPrice, ...] = ()
+        if terms is not None and wish.flash is not None:
+            lines = flash.lines_of(terms, quantity=wish.flash.quantity)
+            currency, specials = terms.price.currency, (flash.special_price(terms),)
         with translated():
             await self._shipping.check_address(address=draft.shipping_address)
             if not await self._payments.check_provider(provider=draft.payment.provider):
@@ -192,11 +235,16 @@ class Placing:
                 destination=draft.shipping_address.destination,
                 delivery=draft.delivery.method if draft.delivery else None,
                 price_list=self._channel.price_list,
+                specials=specials,
             )
             if draft.quote not in (None, quote.fingerprint):
                 # Perhaps what was shown was the cart's own quote, before the destination was known.
                 shown = await self._carts.quote(
-                    lines=lines, currency=currency, locale=wish.locale, price_list=self._channel.price_list
+                    lines=lines,
+                    currency=currency,
+                    locale=wish.locale,
+                    price_list=self._channel.price_list,
+                    specials=specials,
                 )
                 if draft.quote != shown.fingerprint:
                     raise QuoteChanged(total=quote.total, fingerprint=quote.fingerprint)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, and_, bindparam, literal_column, select, update
+from sqlalchemy import Select, and_, bindparam, select, update
 
 from hansa.kernel.clock import from_micros, to_micros
 from hansa.kernel.errors import Fault
@@ -26,7 +26,6 @@ from hansa.services.orders.contract import (
     OrderRefund,
     Parcel,
 )
-from hansa.services.orders.rules.states import Standing
 from hansa.services.orders.tables import FULFILMENTS, ORDER_LINES, ORDER_REFUNDS, ORDERS
 
 
@@ -111,8 +110,6 @@ PLACE_ORDERS = Statement(
         ORDERS.c.slot == _PLACED.c.slot,
         ORDERS.c.order_id == _PLACED.c.order_id,
         ORDERS.c.version == _PLACED.c.since,
-        # Spelled out as in the index of the pending ones.
-        ORDERS.c.status == literal_column("'pending'"),
         ORDERS.c.answer.is_not(None) == _PLACED.c.is_told,
     )
     .values({name: _PLACED.c[name] for name in _CHANGING if name not in _OF_THE_UNDONE} | {"resume_at": None})
@@ -137,10 +134,10 @@ async def find(reader: Reader, *, order_id: str) -> Record | None:
     return await _whole(reader, GET_ORDER, order_id)
 
 
-async def standing(reader: Reader, *, order_ids: Sequence[str]) -> dict[str, Standing]:
-    """How some orders stand at this moment, without a lock."""
-    rows = await reader.all(GET_STANDING, named=[(slot_of(order_id), int(order_id)) for order_id in order_ids])
-    return {str(row[0]): Standing(row[1], row[2], bool(row[3]), from_micros(row[4])) for row in rows}
+async def standing(reader: Reader, *, order_ids: Sequence[str]) -> Sequence[Row]:
+    """How some orders stand at this moment, without a lock: id, status, what was captured, whether their buyers have
+    an answer, and when they were made."""
+    return await reader.all(GET_STANDING, named=[(slot_of(order_id), int(order_id)) for order_id in order_ids])
 
 
 async def lock(tx: Transaction, *, order_id: str) -> Record | None:
@@ -182,7 +179,7 @@ async def save(tx: Transaction, record: Record, *, since: Record) -> None:
 
 async def place(tx: Transaction, changes: Sequence[tuple[Record, Record]]) -> set[str]:
     """Make pending orders placed, each as it was read and as it is to be; say which are, for those that have changed
-    meanwhile are left alone. Nobody need have locked them."""
+    meanwhile are left alone: every other status has another version. Nobody need have locked them."""
     rows = []
     for before, after in sorted(changes, key=lambda change: (change[0].slot, int(change[0].order.id))):
         payment = after.order.payments[0]

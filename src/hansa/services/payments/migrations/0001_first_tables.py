@@ -48,7 +48,8 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("consumer", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("handled_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "event_id", "consumer", name=op.f("inbox_pk")),
+        sa.PrimaryKeyConstraint("event_id", "slot", "consumer", name=op.f("inbox_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("inbox_handled_at_index"), "inbox", ["handled_at"], unique=False)
     op.create_table(
@@ -84,7 +85,8 @@ def upgrade() -> None:
             "0 <= refunding AND 0 <= refunded AND refunded + refunding <= captured AND captured <= amount",
             name=op.f("intents_sums_check"),
         ),
-        sa.PrimaryKeyConstraint("slot", "order_id", name=op.f("intents_pk")),
+        sa.PrimaryKeyConstraint("order_id", "slot", name=op.f("intents_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         op.f("intents_next_look_at_index"),
@@ -110,7 +112,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("envelope", sa.Text(), nullable=False),
         sa.Column("written_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "event_id", name=op.f("outbox_pk")),
+        sa.PrimaryKeyConstraint("event_id", "slot", name=op.f("outbox_pk")),
     )
     op.create_table(
         "refunds",

@@ -53,14 +53,14 @@ class Charging:
         if amount.amount < 0:
             raise PaymentConflict(state="negative")
         draft = await self._draft(order_id=order_id, provider=provider, token=token, amount=amount, mode=mode)
-        intent, is_new = (await self._record.begin([draft]))[order_id]
+        intent, is_new = await self._record.begin(draft)
         rules.must_match(intent, request=draft.request)
         rules.must_stand(intent)
         if intent.state == "created":
             # A silent provider makes it pending, so that repetitions wait for the sweeper instead of asking again.
             answer = await self._send(port, intent, token) or Answer(state="pending")
-            heard = await self._record.hear([Finding(order_id=order_id, provider=provider, answer=answer)])
-            intent = heard[order_id]
+            found = Finding(order_id=order_id, provider=provider, answer=answer, seen=intent)
+            intent = await self._record.hear(found) or intent
             rules.must_stand(intent)
         return intent, is_new
 
@@ -90,7 +90,7 @@ class Charging:
         """Settle a bounded number of payments that are silent, or closed and not yet voided."""
         due = await self._record.take_due(limit=LARGEST_SWEEP)
         findings = await each(due, self._look, what="look")
-        await self._record.hear([finding for finding in findings if finding is not None])
+        await self._record.hear_all([finding for finding in findings if finding is not None])
 
     async def _draft(self, *, order_id: str, provider: str, token: str, amount: Money, mode: Mode) -> Intent:
         try:
@@ -136,7 +136,7 @@ class Charging:
             await self._doubt(intent)
             raise DeadlineExceeded(f"{what} at {intent.provider}")
         finding = Finding(order_id=intent.order_id, provider=intent.provider, answer=answer)
-        return (await self._record.hear([finding]))[intent.order_id]
+        return await self._record.hear(finding) or intent
 
     async def _doubt(self, intent: Intent) -> None:
         await self._record.revise(order_id=intent.order_id, revision=partial(rules.doubtful, now=self._clock.now()))

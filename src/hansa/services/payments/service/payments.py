@@ -83,7 +83,7 @@ class PaymentsService:
         if notice is None or not is_id(notice.key):
             return
         await self._record.hear(
-            [Finding(order_id=notice.key, provider=provider, answer=notice.answer, notice_id=notice.id)]
+            Finding(order_id=notice.key, provider=provider, answer=notice.answer, notice_id=notice.id)
         )
 
     async def close_orders(self, tx: Transaction, *, order_ids: Sequence[str]) -> None:
@@ -98,6 +98,7 @@ class PaymentsService:
     async def close(self) -> None:
         """Break off what is under way; the jobs after the next start go on with it."""
         await self.following_up.close()
+        await self._record.break_off()
 
     async def settle(self) -> None:
         """Ask the providers about payments that are silent, and void those of closed orders."""

@@ -32,6 +32,27 @@ def intent_of(row: Row) -> Intent:
     )
 
 
+def intent_row(intent: Intent) -> tuple[Any, ...]:
+    """The row of a new payment: the columns of the table are the slot, and then the fields in their order."""
+    order_id, payment_id, *middle, next_look_at, created_at = msgspec.structs.astuple(intent)
+    next_look = None if next_look_at is None else to_micros(next_look_at)
+    return (slot_of(order_id), int(order_id), int(payment_id), *middle, next_look, to_micros(created_at))
+
+
+def settled_row(intent: Intent) -> tuple[Any, ...]:
+    """What a provider's first word changes of a payment in the making, over the version before."""
+    return (
+        *place_of(intent.order_id),
+        intent.version - 1,
+        intent.state,
+        intent.reference,
+        intent.reason,
+        intent.token,
+        intent.captured,
+        None if intent.next_look_at is None else to_micros(intent.next_look_at),
+    )
+
+
 def intent_values(intent: Intent) -> dict[str, Any]:
     return _plain(intent) | {"payment_id": int(intent.payment_id)}
 

@@ -31,46 +31,56 @@ MOST_PLANNED = 200
 """Attributes that are counted, of one category and of all; the index knows no others, since each takes its time."""
 MOST_TALLIED = 256
 """Values of one attribute that are told apart while it is decided whether it is worth counting."""
+MOST_LABELS = 1_024
 LADDER = (0, 500, *(digit * 10**power for power in range(3, 6) for digit in (1, 2, 5)), 10**6)
 """Where price ranges may begin, in minor units: bounds that people think in. Each takes time in every search."""
 
 
 def attribute_facets(
-    counts: Mapping[tuple[str, str], int], *, total: int, chosen: Mapping[str, Sequence[str]]
+    counts: Mapping[str, Mapping[str, int]], *, total: int, chosen: Mapping[str, Sequence[str]]
 ) -> tuple[Facet, ...]:
     """The attributes worth offering, from how many of the results have which value of which; chosen ones first."""
-    by_name: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for (name, value), count in counts.items():
-        by_name[name][value] = count
-    for name, values in chosen.items():
-        for value in values:
-            by_name[name].setdefault(value, 0)
-    worth = {name: _worth(name, values, total=total) for name, values in by_name.items()}
-    offered = sorted(
-        (name for name in by_name if worth[name] > 0 or name in chosen),
-        key=lambda name: (name not in chosen, -worth[name], name),
-    )
+    known = {
+        name: {**dict.fromkeys(values, 0), **counts.get(name, {})}
+        for name, values in chosen.items()
+        if values or name in counts
+    }
+    ranked = sorted([(-_worth(name, values, total=total), name) for name, values in counts.items()])
+    others = [name for worth, name in ranked if worth < 0 and name not in chosen]
+    of_chosen = [name for _, name in sorted([(-_worth(name, known[name], total=total), name) for name in known])]
     return tuple(
         Facet(
             kind="attribute",
             name=name,
             label=name,
-            values=choice_values(by_name[name], chosen=chosen.get(name, ()), most=MOST_VALUES),
+            values=choice_values(
+                known[name] if name in known else counts[name], chosen=chosen.get(name, ()), most=MOST_VALUES
+            ),
         )
-        for name in offered[: max(MOST_FACETS, len(chosen))]
+        for name in (of_chosen + others)[: max(MOST_FACETS, len(chosen))]
     )
+
+
+def brand_facet(counts: Mapping[str, int], *, chosen: Sequence[str]) -> Facet | None:
+    """The brands that most of the results are of; None where there is nothing to choose."""
+    known = {**dict.fromkeys(chosen, 0), **counts} if chosen else counts
+    if len(known) < 2 and not chosen:
+        return None
+    values = choice_values(known, chosen=chosen, most=MOST_BRANDS)
+    return Facet(kind="brand", name="brand", label="brand", values=values)
 
 
 def choice_values(counts: Mapping[str, int], *, chosen: Sequence[str], most: int) -> tuple[FacetValue, ...]:
     """The most common values, and those chosen; figures in their order, others the most common first."""
-    ranked = sorted(counts, key=lambda value: (value not in chosen, -counts[value], value))
-    shown = ranked[: max(most, len(chosen))]
-    if all(_figure(value) is not None for value in shown):
-        shown.sort(key=lambda value: (_figure(value) or 0.0, value))
-    else:
-        shown.sort(key=lambda value: (-counts[value], value))
+    # Tuples are compared without coming back here, which matters: this runs for each facet of each search.
+    ranked = sorted([(value not in chosen, -count, value) for value, count in counts.items()])
+    shown = [(rank, value) for _, rank, value in ranked[: max(most, len(chosen))]]
+    if all(_figure(value) is not None for _, value in shown):
+        shown.sort(key=lambda known: (_figure(known[1]) or 0.0, known[1]))
+    elif chosen:
+        shown.sort()
     return tuple(
-        FacetValue(value=value, label=value, count=counts[value], is_chosen=value in chosen) for value in shown
+        [FacetValue(value=value, label=value, count=-rank, is_chosen=value in chosen) for rank, value in shown]
     )
 
 
@@ -109,13 +119,14 @@ def category_facet(
 def price_facet(
     counts: Sequence[tuple[int, int]],
     *,
-    lowest: int,
-    highest: int,
+    lowest: int | None,
+    highest: int | None,
     currency: str,
     chosen: tuple[int | None, int | None],
 ) -> Facet | None:
-    """A handful of ranges with about as many products each, from counts by the steps of the ladder (begin, count)."""
-    if lowest == highest and chosen == (None, None):
+    """A handful of ranges with about as many products each, from counts by the steps of the ladder (begin, count);
+    None where nothing has a price, or all have the same."""
+    if lowest is None or highest is None or (lowest == highest and chosen == (None, None)):
         return None
     return Facet(
         kind="price",
@@ -124,7 +135,7 @@ def price_facet(
         values=tuple(
             FacetValue(
                 value=f"{begin}-{'' if end is None else end - 1}",
-                label=f"{to_text(begin, currency)}–{'' if end is None else to_text(end, currency)}",
+                label=_range_label(begin, end, currency),
                 count=count,
                 is_chosen=chosen == (begin, None if end is None else end - 1),
             )
@@ -178,6 +189,11 @@ def _ranges(counts: Sequence[tuple[int, int]]) -> list[tuple[int, int | None, in
     if held:
         ranges.append((begin, None, held))
     return ranges if len(ranges) > 1 else []
+
+
+@lru_cache(maxsize=MOST_LABELS)
+def _range_label(begin: int, end: int | None, currency: str) -> str:
+    return f"{to_text(begin, currency)}–{'' if end is None else to_text(end, currency)}"
 
 
 def _worth(name: str, values: Mapping[str, int], *, total: int) -> float:

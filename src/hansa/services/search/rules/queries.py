@@ -104,6 +104,8 @@ def words_of(query: str) -> list[Word]:
 
 def readable(query: str) -> str:
     """A query without what is no text, and cut where nobody types on."""
+    if query.isascii() and query.isprintable():
+        return " ".join(query.split())[:LONGEST_QUERY]
     text = query[: LONGEST_QUERY * 4].encode("utf-8", "replace").decode("utf-8")
     text = "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
     return " ".join(text.split())[:LONGEST_QUERY]
@@ -128,26 +130,29 @@ def meaning(words: Sequence[Word], lexicon: Lexicon) -> Meaning:
 def _unit(words: Sequence[Word], lexicon: Lexicon) -> tuple[Unit, int]:
     """The unit that begins here, and of how many words it is."""
     known = synonyms()
-    words = list(itertools.takewhile(lambda word: word.is_purpose == words[0].is_purpose, words[:LONGEST_SPAN]))
-    for length in range(len(words), 0, -1):
-        span = _stems(words[:length])
-        if length > 1 and (whole := _written_as_one(words[:length], lexicon)):
-            readings = (span, (stem(whole),), *known.of((stem(whole),)), *known.of(span))
-            return Unit(_useful(readings, lexicon), (whole,)), length
-        if known.knows(span):
-            return Unit(_useful((span, *known.of(span)), lexicon), _texts(words[:length])), length
     word = words[0]
+    typed = _stems([word])
+    # An expression of so many stems has no more words than that; two words may be written as one.
+    longest = min(max(known.longest(typed[0]), 2), LONGEST_SPAN)
+    span = [word, *itertools.takewhile(lambda other: other.is_purpose == word.is_purpose, words[1:longest])]
+    for length in range(len(span), 0, -1):
+        stems = _stems(span[:length])
+        if length == 2 and (whole := _written_as_one(span[0], span[1], lexicon)):
+            readings = (stems, (stem(whole),), *known.of((stem(whole),)), *known.of(stems))
+            return Unit(_useful(readings, lexicon), (whole,)), length
+        if known.knows(stems):
+            return Unit(_useful((stems, *known.of(stems)), lexicon), _texts(span[:length])), length
     code = code_of(word.text)
-    readings = (_stems([word]),) if len(word.parts) == 1 else (_stems([word]), (stem(word.text),))
-    return Unit(readings, _texts([word]), code if is_code(code) else ""), 1
+    readings = (typed,) if len(word.parts) == 1 else (typed, (stem(word.text),))
+    return Unit(readings, word.parts, code if is_code(code) else ""), 1
 
 
-def _written_as_one(words: Sequence[Word], lexicon: Lexicon) -> str:
+def _written_as_one(first: Word, second: Word, lexicon: Lexicon) -> str:
     """`note book` as notebook, if products call it so."""
-    if len(words) != 2 or not all(word.text.isascii() and len(word.parts) == 1 for word in words):
+    if len(first.parts) != 1 or len(second.parts) != 1:
         return ""
-    whole = words[0].text + words[1].text
-    if whole.isdigit() or len(whole) < 4:
+    whole = first.parts[0] + second.parts[0]
+    if len(whole) < 4 or not whole.isascii() or whole.isdigit():
         return ""
     return whole if lexicon.count(whole) else ""
 
@@ -169,11 +174,11 @@ def _useful(readings: Sequence[Stems], lexicon: Lexicon) -> tuple[Stems, ...]:
 
 
 def _stems(words: Sequence[Word]) -> Stems:
-    return tuple(stem(part) for word in words for part in word.parts)
+    return tuple([stem(part) for word in words for part in word.parts])
 
 
 def _texts(words: Sequence[Word]) -> tuple[str, ...]:
-    return tuple(part for word in words for part in word.parts)
+    return tuple([part for word in words for part in word.parts])
 
 
 def _kinds(
@@ -182,16 +187,18 @@ def _kinds(
     """The kinds and heads of the thing looked for, and the kinds that are only mentioned."""
     spans: list[tuple[int, int, tuple[str, ...], tuple[str, ...]]] = []
     taken = [False] * len(units)
+    # Both sorts of words stand in one row each, so that a span is mixed where its ends differ.
     for length in range(min(LONGEST_KIND, len(units)), 0, -1):
         for start in range(len(units) - length, -1, -1):
-            if any(taken[start : start + length]) or len(set(purposes[start : start + length])) > 1:
+            end = start + length
+            if purposes[start] != purposes[end - 1] or True in taken[start:end]:
                 continue
-            readings = _span_readings(units[start : start + length])
-            kinds = tuple(kind for kind in readings if lexicon.is_kind(kind))
-            heads = tuple(kind for kind in readings if lexicon.is_head(kind))
+            readings = _span_readings(units[start:end])
+            kinds = tuple([kind for kind in readings if lexicon.is_kind(kind)])
+            heads = tuple([kind for kind in readings if lexicon.is_head(kind)])
             if kinds or heads:
-                taken[start : start + length] = [True] * length
-                spans.append((start, start + length, kinds, heads))
+                taken[start:end] = [True] * length
+                spans.append((start, end, kinds, heads))
     if not spans:
         return (), (), ()
     meant = max(spans, key=lambda span: (not purposes[span[0]], span[1]))
@@ -200,5 +207,7 @@ def _kinds(
 
 
 def _span_readings(units: Sequence[Unit]) -> list[str]:
+    if all(len(unit.readings) == 1 for unit in units):
+        return [joined([stem for unit in units for stem in unit.readings[0]])]
     readings = itertools.product(*(unit.readings for unit in units))
     return list(dict.fromkeys(joined(itertools.chain(*reading)) for reading in itertools.islice(readings, MOST_SPANS)))

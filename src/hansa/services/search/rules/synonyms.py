@@ -18,6 +18,7 @@ class Synonyms:
 
     def __init__(self, text: str) -> None:
         self._others: defaultdict[Stems, dict[Stems, None]] = defaultdict(dict)
+        self._longest: defaultdict[str, int] = defaultdict(int)
         self.words: dict[str, None] = {}
         """The single words in it, as they are written."""
         for line in text.splitlines():
@@ -30,6 +31,10 @@ class Synonyms:
     def knows(self, span: Stems) -> bool:
         return span in self._others
 
+    def longest(self, stem: str) -> int:
+        """How many words an expression that begins with a stem has at most; 0 if none begins so."""
+        return self._longest.get(stem, 0)
+
     def _add(self, line: str) -> None:
         left, arrow, right = line.partition("=>")
         written = (part.strip().lower() for part in line.replace("=>", ",").split(","))
@@ -37,13 +42,17 @@ class Synonyms:
         asked = _expressions(left)
         meant = _expressions(right) if arrow else asked
         for expression in asked:
+            self._longest[expression[0]] = max(self._longest[expression[0]], len(expression))
             for other in meant:
                 if other != expression:
                     self._others[expression][other] = None
 
 
 def _expressions(text: str) -> list[Stems]:
-    found = (tuple(stem(word) for token in tokens(part, is_query=True) for word in token) for part in text.split(","))
+    found = (
+        tuple(stem(word) for token in tokens(part, is_query=True, is_cut=True) for word in token)
+        for part in text.split(",")
+    )
     return [expression for expression in found if expression and len(expression) <= LONGEST_SPAN]
 
 

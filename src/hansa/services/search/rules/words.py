@@ -74,9 +74,11 @@ _POSSESSIVE = frozenset({"'s", "’s"})
 _STEMMER = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.raw()).filter(tantivy.Filter.stemmer("english")).build()
 
 
-def tokens(text: str, *, is_query: bool = False) -> list[Token]:
-    """The tokens of a text in order. Any text will do."""
-    return [token for chunk in _chunks(text) for token in _tokens_of(chunk, is_query=is_query)]
+def tokens(text: str, *, is_query: bool = False, is_cut: bool = False) -> list[Token]:
+    """The tokens of a text in order. Any text will do; `is_cut` if there are spaces between Chinese words."""
+    if is_query and not is_cut:
+        return [token for chunk in _chunks(text) for token in _query_tokens_of(chunk)]
+    return [token for chunk in _chunks(text) for token in _tokens_of(chunk, is_query=is_query, is_cut=is_cut)]
 
 
 def stems(text: str) -> list[str]:
@@ -151,7 +153,7 @@ def _gathered(text: str) -> str:
 @lru_cache(maxsize=MOST_CHUNKS)
 def _surfaces_of(chunk: str) -> tuple[str, ...]:
     found = []
-    for token in _tokens_of(chunk, is_query=False):
+    for token in _tokens_of(chunk):
         if len(token) > 1 and len(whole := "".join(token)) <= LONGEST_WORD:
             found.append(whole)
         found.extend(token)
@@ -160,7 +162,12 @@ def _surfaces_of(chunk: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _tokens_of(chunk: str, *, is_query: bool) -> list[Token]:
+@lru_cache(maxsize=MOST_CHUNKS)
+def _query_tokens_of(chunk: str) -> tuple[Token, ...]:
+    return tuple(_tokens_of(chunk, is_query=True))
+
+
+def _tokens_of(chunk: str, *, is_query: bool = False, is_cut: bool = False) -> list[Token]:
     found: list[Token] = []
     for match in _TOKEN.finditer(chunk):
         kind = match.lastgroup
@@ -173,7 +180,8 @@ def _tokens_of(chunk: str, *, is_query: bool) -> list[Token]:
         elif kind == "version":
             found += [(match["before"],), (match["version"],)]
         elif kind == "han":
-            found += [(word,) for word in _cut(match["han"], is_query=is_query)]
+            words = [match["han"]] if is_cut else _cut(match["han"], is_query=is_query)
+            found += [(word,) for word in words]
         elif parts := _parts(match["word"]):
             found.append(parts)
     return found

@@ -12,7 +12,7 @@ from hansa.services.search.rules.ordering import Choice
 from hansa.services.search.rules.queries import Meaning, Unit
 from hansa.services.search.rules.synonyms import Stems
 from hansa.services.search.rules.words import han_grams, has_han
-from hansa.services.search.service.index import ProductIndex
+from hansa.services.search.service.index import Frequencies, ProductIndex
 
 NAME = 3.0
 """A word in the name says most of what a product is."""
@@ -48,6 +48,11 @@ HAN = 0.5
 """A Chinese word by its signs, where rjieba cut the product's name otherwise, against the word itself."""
 RELAXED_SHARE = 0.6
 """Part of the words that must be found when nothing has all of them."""
+MOST_WORDS = 4_096
+"""Words of which the part of a query is remembered: a few thousand make up most of what people type."""
+
+NAMED = (("name", NAME), ("about", ABOUT))
+FIELDS = (*NAMED, ("more", MORE))
 
 _MUST, _SHOULD = tantivy.Occur.Must, tantivy.Occur.Should
 
@@ -65,12 +70,20 @@ NOTHING = Asked(tantivy.Query.empty_query(), tantivy.Query.empty_query())
 class Asking:
     """Makes queries for one index."""
 
-    def __init__(self, index: ProductIndex) -> None:
+    def __init__(self, index: ProductIndex, frequencies: Frequencies) -> None:
         self._index = index
         self._schema = index.schema
-        available = index.searcher.doc_freq("available", 1)
+        self._frequencies = frequencies
+        self._words: dict[tuple[str, float], tantivy.Query | None] = {}
+        available = frequencies.of("available", 1)
         # The shorter list is the quicker one to consult; it comes to the same order.
         self._stock = (1, AVAILABLE) if available * 2 < index.products else (0, -AVAILABLE)
+        self._is_stock_alike = not frequencies.of("available", self._stock[0])
+        self._unpriced = {
+            currency: [(_SHOULD, self._constant("unpriced", place, -UNPRICED))]
+            for place, currency in enumerate(index.currencies)
+            if frequencies.of("unpriced", place)
+        }
 
     def strict(self, meaning: Meaning, *, by_sign: bool = False) -> Asked:
         """Every unit is found; `by_sign`, Chinese ones by their signs wherever these stand."""
@@ -79,29 +92,30 @@ class Asking:
 
     def unpriced(self, currency: str) -> list[tuple[tantivy.Occur, tantivy.Query]]:
         """What puts products without a price in the currency last; nothing where there are none."""
-        if currency not in self._index.currencies:
-            return []
-        place = self._index.currencies.index(currency)
-        if not self._index.searcher.doc_freq("unpriced", place):
-            return []
-        return [(_SHOULD, self._constant("unpriced", place, -UNPRICED))]
+        return self._unpriced.get(currency, [])
 
     def relaxed(self, meaning: Meaning, *, by_sign: bool = False) -> Asked:
         """Most units are found; whatever has them all comes first, then the more, the better."""
         units = [self._unit(unit, by_sign=by_sign) for unit in meaning.units]
         asked = self._asked(units, meaning, least=max(1, round(len(units) * RELAXED_SHARE)))
-        full = tantivy.Query.boolean_query([(_MUST, unit) for unit in units])
+        if asked is NOTHING or None in units:
+            return asked  # nothing can be first for having all of them
+        full = tantivy.Query.boolean_query([(_MUST, unit) for unit in units if unit is not None])
         first = tantivy.Query.const_score_query(full, FULL)
         return Asked(asked.matching, tantivy.Query.boolean_query([(_MUST, asked.ranking), (_SHOULD, first)]))
 
-    def _asked(self, units: Sequence[tantivy.Query], meaning: Meaning, *, least: int) -> Asked:
-        if least == len(units):
-            wanted = units[0] if least == 1 else tantivy.Query.boolean_query([(_MUST, unit) for unit in units])
-        else:
-            wanted = tantivy.Query.boolean_query([(_SHOULD, unit) for unit in units], minimum_number_should_match=least)
-        if meaning.code and not (len(units) == 1 and meaning.units[0].code):
-            wanted = tantivy.Query.disjunction_max_query([wanted, self._constant("code", meaning.code, CODE)])
-        return Asked(matching=wanted, ranking=tantivy.Query.boolean_query([(_MUST, wanted), *self._likings(meaning)]))
+    def _asked(self, units: Sequence[tantivy.Query | None], meaning: Meaning, *, least: int) -> Asked:
+        """NOTHING where it is known before looking: None stands for a unit that no product has."""
+        wanted = _at_least(least, [unit for unit in units if unit is not None])
+        is_by_code = meaning.code and not (len(meaning.units) == 1 and meaning.units[0].code)
+        if is_by_code and self._frequencies.of("code", meaning.code):
+            coded = self._constant("code", meaning.code, CODE)
+            wanted = coded if wanted is None else tantivy.Query.disjunction_max_query([wanted, coded])
+        if wanted is None:
+            return NOTHING
+        likings = self._likings(meaning)
+        ranking = tantivy.Query.boolean_query([(_MUST, wanted), *likings]) if likings else wanted
+        return Asked(matching=wanted, ranking=ranking)
 
     def filters(self, choice: Choice, *, currency: str, but: tuple[str, str] | None = None) -> list[tantivy.Query]:
         """What is chosen, but for one facet (its kind and name)."""
@@ -138,37 +152,56 @@ class Asking:
 
     def typed(self, words: Sequence[Stems]) -> tantivy.Query:
         """Whatever has all words in name, brand or category: for suggestions."""
-        return tantivy.Query.boolean_query(
-            [(_MUST, self._word(stem, NAME, ABOUT)) for stems in words for stem in stems]
-        )
+        found = [self._word_of_fields(stem, 1.0, fields=NAMED) for stems in words for stem in stems]
+        if None in found:
+            return tantivy.Query.empty_query()
+        return tantivy.Query.boolean_query([(_MUST, word) for word in found if word is not None])
 
     def liked(self) -> tantivy.Query:
         """Of equals, what can be had comes first."""
         return self._constant("available", *self._stock)
 
-    def _unit(self, unit: Unit, *, by_sign: bool = False) -> tantivy.Query:
-        readings = []
-        for place, stems in enumerate(unit.readings):
-            boost = 1.0 if place == 0 else SYNONYM
-            words = [self._word(stem, NAME * boost, ABOUT * boost, MORE * boost) for stem in stems]
-            readings.append(
-                words[0] if len(words) == 1 else tantivy.Query.boolean_query([(_MUST, word) for word in words])
-            )
+    def _unit(self, unit: Unit, *, by_sign: bool = False) -> tantivy.Query | None:
+        """Whatever has one of the readings; None if nothing can have any."""
+        readings = [
+            reading
+            for place, stems in enumerate(unit.readings)
+            if (reading := self._reading(stems, 1.0 if place == 0 else SYNONYM)) is not None
+        ]
         if by_sign and has_han(typed := "".join(unit.readings[0])):
             signs = [sign for sign in han_grams(typed) if len(sign) == 1]
             readings.append(self._grams(signs, NAME * HAN * HAN))
-        if unit.code:
+        if unit.code and self._frequencies.of("code", unit.code):
             readings.append(self._constant("code", unit.code, CODE))
-        return readings[0] if len(readings) == 1 else tantivy.Query.disjunction_max_query(readings)
+        return _best(readings)
 
-    def _word(self, stem: str, name: float, about: float, more: float = 0.0) -> tantivy.Query:
-        fields = [self._term("name", stem, name), self._term("about", stem, about)]
-        if more:
-            fields.append(self._term("more", stem, more))
+    def _reading(self, stems: Stems, boost: float) -> tantivy.Query | None:
+        if len(stems) == 1:
+            return self._word(stems[0], boost)
+        words = [self._word(stem, boost) for stem in stems]
+        found = [word for word in words if word is not None]
+        return tantivy.Query.boolean_query([(_MUST, word) for word in found]) if len(found) == len(words) else None
+
+    def _word(self, stem: str, boost: float) -> tantivy.Query | None:
+        """Whatever has the word in any field; None if nothing has it."""
+        known = (stem, boost)
+        if known not in self._words:
+            if len(self._words) >= MOST_WORDS:
+                self._words.clear()
+            self._words[known] = self._word_of_fields(stem, boost)
+        return self._words[known]
+
+    def _word_of_fields(
+        self, stem: str, boost: float, *, fields: Sequence[tuple[str, float]] = FIELDS
+    ) -> tantivy.Query | None:
+        """Only of the fields where it stands: looking into the others takes time, and finds nothing."""
+        found = [
+            self._term(field, stem, weight * boost) for field, weight in fields if self._frequencies.of(field, stem)
+        ]
         if has_han(stem):
             grams = han_grams(stem)
-            fields.append(self._grams([gram for gram in grams if len(gram) == 2] or grams, name * HAN))
-        return tantivy.Query.disjunction_max_query(fields, TIE)
+            found.append(self._grams([gram for gram in grams if len(gram) == 2] or grams, NAME * boost * HAN))
+        return _best(found, TIE)
 
     def _grams(self, grams: Sequence[str], score: float) -> tantivy.Query:
         """Whatever has all of some Chinese signs or pairs of them in name or category."""
@@ -177,7 +210,7 @@ class Asking:
 
     def _likings(self, meaning: Meaning) -> list[tuple[tantivy.Occur, tantivy.Query]]:
         """What makes a product better without being needed."""
-        liked: list[tuple[tantivy.Occur, tantivy.Query]] = [(_SHOULD, self.liked())]
+        liked: list[tuple[tantivy.Occur, tantivy.Query]] = [] if self._is_stock_alike else [(_SHOULD, self.liked())]
         values = self._index.values
         kinds, heads = _telling(meaning.kinds, values.kinds), _telling((*meaning.kinds, *meaning.heads), values.heads)
         meant = [self._constant("kind", kind, KIND) for kind in kinds]
@@ -189,7 +222,7 @@ class Asking:
             brands = self._index.values.brands(readings=unit.readings)
             liked += [(_SHOULD, self._constant("brand", number, BRAND)) for number in brands]
         typed = [stem for unit in meaning.units for stem in unit.readings[0]]
-        if 1 < len(typed) <= LONGEST_PHRASE:
+        if 1 < len(typed) <= LONGEST_PHRASE and all(self._frequencies.of("name", stem) for stem in typed):
             phrase = tantivy.Query.phrase_query(self._schema, "name", list(typed))
             liked.append((_SHOULD, tantivy.Query.const_score_query(phrase, PHRASE)))
         return liked
@@ -210,6 +243,22 @@ class Asking:
     def _constant(self, field: str, value: str | int, score: float) -> tantivy.Query:
         query = tantivy.Query.term_query(self._schema, field, value, index_option="basic")
         return tantivy.Query.const_score_query(query, score)
+
+
+def _at_least(least: int, units: Sequence[tantivy.Query]) -> tantivy.Query | None:
+    """Whatever has so many of some units; None if there are too few."""
+    if len(units) < least:
+        return None
+    if len(units) == least:
+        return units[0] if least == 1 else tantivy.Query.boolean_query([(_MUST, unit) for unit in units])
+    return tantivy.Query.boolean_query([(_SHOULD, unit) for unit in units], minimum_number_should_match=least)
+
+
+def _best(queries: Sequence[tantivy.Query], tie: float = 0.0) -> tantivy.Query | None:
+    """Whatever any of some queries finds, as good as the best says; None if there are none."""
+    if len(queries) < 2:
+        return queries[0] if queries else None
+    return tantivy.Query.disjunction_max_query(queries, tie)
 
 
 def _telling(kinds: Sequence[str], paths: Mapping[str, set[str]]) -> list[str]:

@@ -14,9 +14,10 @@ from hansa.services.search.rules.ordering import Choice, fingerprint
 from hansa.services.search.rules.queries import Meaning, Word
 from hansa.services.search.rules.synonyms import synonyms
 from hansa.services.search.rules.words import han_grams, has_han, stem
+from hansa.services.search.service import counting
 from hansa.services.search.service.asking import NOTHING, Asked, Asking
-from hansa.services.search.service.counting import Counting
-from hansa.services.search.service.index import ProductIndex
+from hansa.services.search.service.counting import Counting, Hits, Traits
+from hansa.services.search.service.index import Frequencies, ProductIndex
 from hansa.services.search.service.spelling import SHORTEST_PART, Spelling
 
 FEW = 3
@@ -31,8 +32,8 @@ MOST_RANKED = 10_000
 """How far down a ranked list may be read; nobody goes there but machines, and they have `newest`."""
 MOST_COMPLETIONS = 5
 """Words that a word which was not finished may become."""
-MOST_MEANINGS = 2_048
-"""Meanings remembered, for the next page of the same query."""
+MOST_MEANINGS = 256
+"""Meanings remembered (a few kB each), for the next page of the same query."""
 
 _CURSOR = "search"
 _Print = Annotated[str, msgspec.Meta(max_length=64)]
@@ -74,12 +75,14 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 class Finding:
     """Finds in one generation of one index."""
 
-    def __init__(self, index: ProductIndex, spelling: Spelling) -> None:
+    def __init__(self, index: ProductIndex, spelling: Spelling, traits: Traits | None = None) -> None:
+        """`traits` are what is remembered of the index's products from one generation to the next."""
         self._index = index
         self._searcher = index.searcher
         self._spelling = spelling
-        self._asking = Asking(index)
-        self._counting = Counting(index, self._asking)
+        self._frequencies = Frequencies(index.searcher)
+        self._asking = Asking(index, self._frequencies)
+        self._counting = Counting(index, self._asking, traits or Traits())
         self._readings: dict[tuple[Any, ...], Reading] = {}
 
     def find(self, request: Request) -> Found:
@@ -88,32 +91,30 @@ class Finding:
         sort = "newest" if request.sort == "relevance" and not typed else request.sort
         if sort.startswith("price") and request.currency not in self._index.currencies:
             sort = "newest"
-        mark = fingerprint(
-            q=typed, locale=request.locale, currency=request.currency, choice=request.choice, sort=request.sort
-        )
-        position = _position(request.cursor, mark)
+        position = _position(request, typed)
         filters = self._asking.filters(request.choice, currency=request.currency)
         reading = self._reading(typed, request, filters)
         matching = reading.asked.matching if reading.asked else None
         if sort == "relevance":
             page = reading.page if position[1] == 0 else None
             wanted = self._wanted(reading.asked, filters, currency=request.currency)
-            ids, total, place = self._ranked(wanted, page, limit=request.limit, shown=position[1])
+            ids, total, place, hits = self._ranked(wanted, page, limit=request.limit, shown=position[1])
         else:
+            hits = None
             field = {"newest": "newest", "price_up": "rising", "price_down": "falling"}[sort]
             field = f"{field}_{request.currency}" if request.currency in self._index.currencies else "id"
             ids, total, place = self._ordered(
                 matching, filters, field=field, limit=request.limit, position=position if request.cursor else None
             )
         facets = self._counting.facets(
-            matching, request.choice, currency=request.currency, total=total, languages=request.languages
+            matching, request.choice, currency=request.currency, total=total, languages=request.languages, hits=hits
         )
         return Found(
             ids=tuple(ids),
             total=total,
             facets=facets,
             corrected=reading.corrected,
-            next_cursor=write_cursor(_CURSOR, mark, *place) if place is not None else None,
+            next_cursor=write_cursor(_CURSOR, _mark(request, typed), *place) if place is not None else None,
         )
 
     # Pages
@@ -123,13 +124,25 @@ class Finding:
         last = self._asking.unpriced(currency)
         return tantivy.Query.boolean_query([(tantivy.Occur.Must, wanted), *last]) if last else wanted
 
+    def _first(self, wanted: Any, *, limit: int) -> Any:
+        """The first page and what follows it: all results where they are few, since these are counted for facets."""
+        return self._searcher.search(wanted, limit=max(limit + 1, counting.MOST_COUNTED_HERE), count=True)
+
     def _ranked(
         self, wanted: Any, page: Any, *, limit: int, shown: int
-    ) -> tuple[list[int], int, tuple[int, int] | None]:
-        found = page or self._searcher.search(wanted, limit=limit + 1, offset=shown, count=True)
-        ids = self._ids([address for _, address in found.hits[:limit]])
-        is_more = len(found.hits) > limit and shown + limit < MOST_RANKED
-        return ids, _total(found), (0, shown + limit) if is_more else None
+    ) -> tuple[list[int], int, tuple[int, int] | None, Hits | None]:
+        """The last of it are all results, where they are known."""
+        if shown:
+            found = self._searcher.search(wanted, limit=limit + 1, offset=shown, count=True)
+        else:
+            found = page or self._first(wanted, limit=limit)
+        total = _total(found)
+        addresses = [address for _, address in found.hits]
+        is_more = len(addresses) > limit and shown + limit < MOST_RANKED
+        is_all = len(addresses) == total <= counting.MOST_COUNTED_HERE
+        ids = self._ids(addresses if is_all else addresses[:limit])
+        hits = Hits(ids, addresses) if is_all else None
+        return ids[:limit], total, (0, shown + limit) if is_more else None, hits
 
     def _ordered(
         self,
@@ -188,9 +201,11 @@ class Finding:
             return Reading(asked=NOTHING)
         meant = queries.meaning(words, self)
         strict = self._asking.strict(meant)
-        wanted = self._wanted(strict, filters, currency=currency)
-        page = self._searcher.search(wanted, limit=limit + 1, count=True)
-        found = _total(page)
+        page, found = None, 0
+        if strict is not NOTHING:
+            wanted = self._wanted(strict, filters, currency=currency)
+            page = self._first(wanted, limit=limit)
+            found = _total(page)
         if found and meant.code and self._is_code(meant.code):
             return Reading(asked=strict, page=page)
         if found < FEW and has_han(typed):
@@ -258,7 +273,7 @@ class Finding:
         return None
 
     def _is_code(self, code: str) -> bool:
-        return 0 < int(self._searcher.doc_freq("code", code)) < ENOUGH
+        return 0 < self._frequencies.of("code", code) < ENOUGH
 
     def _parted(self, text: str) -> tuple[str, str] | None:
         """`flashdrive` as flash and drive, if products have both; of several ways the most common."""
@@ -275,6 +290,8 @@ class Finding:
         return Reading(asked=self._asking.relaxed(queries.meaning(known or words, self)))
 
     def _count(self, query: Any, filters: Sequence[Any]) -> int:
+        if query is NOTHING.matching:
+            return 0
         return _total(self._searcher.search(self._asking.all_of(query, filters), limit=1, count=True))
 
     def _is_unknown(self, word: Word) -> bool:
@@ -282,23 +299,23 @@ class Finding:
 
     def _stands_somewhere(self, part: str) -> bool:
         known = stem(part)
-        return any(self._searcher.doc_freq(field, known) > 0 for field in ("name", "about", "more"))
+        return any(self._frequencies.of(field, known) > 0 for field in ("name", "about", "more"))
 
     # What the meaning of a query asks of the index
 
     def count(self, word: str) -> int:
-        return int(self._searcher.doc_freq("words", word))
+        return self._frequencies.of("words", word)
 
     def is_kind(self, kind: str) -> bool:
         return kind in self._index.values.kinds
 
     def stands(self, stem: str) -> bool:
-        if has_han(stem) and all(self._searcher.doc_freq("han", gram) > 0 for gram in han_grams(stem)):
+        if has_han(stem) and all(self._frequencies.of("han", gram) > 0 for gram in han_grams(stem)):
             return True
-        return any(self._searcher.doc_freq(field, stem) > 0 for field in ("name", "about"))
+        return any(self._frequencies.of(field, stem) > 0 for field in ("name", "about"))
 
     def is_named(self, stem: str) -> bool:
-        return int(self._searcher.doc_freq("name", stem)) > 0
+        return self._frequencies.of("name", stem) > 0
 
     def is_said(self, stem: str) -> bool:
         return self._stands_somewhere(stem)
@@ -307,12 +324,19 @@ class Finding:
         return kind in self._index.values.heads
 
 
-def _position(cursor: str | None, mark: str) -> tuple[int, int]:
+def _mark(request: Request, typed: str) -> str:
+    """What a cursor is bound to."""
+    return fingerprint(
+        q=typed, locale=request.locale, currency=request.currency, choice=request.choice, sort=request.sort
+    )
+
+
+def _position(request: Request, typed: str) -> tuple[int, int]:
     """A key and a count, from a cursor of this very list. Raises CursorInvalid."""
-    position = read_cursor(_CURSOR, cursor, _Print, _Key, _Count)
+    position = read_cursor(_CURSOR, request.cursor, _Print, _Key, _Count)
     if position is None:
         return 0, 0
-    if position[0] != mark:
+    if position[0] != _mark(request, typed):
         raise CursorInvalid()
     return position[1], position[2]
 

@@ -1,6 +1,7 @@
 """The index: tantivy's files in a folder, what its numbers mean, and how far it has heard."""
 
 import shutil
+from array import array
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from hansa.services.search.service.values import Values
 
 log = structlog.get_logger()
 
-FORMAT = 3
+FORMAT = 4
 """To be raised when the schema or what entries say changes: an index of another format is built anew."""
 STATE_FILE = "state.json"
 VALUES_FILE = "values.json"
@@ -28,6 +29,9 @@ HEAP_BYTES = 15_000_000
 """What the writer gathers before it writes a segment; tantivy takes no less."""
 BUILDING_HEAP_BYTES = 30_000_000
 """The same while a whole index is built: fewer segments are read faster."""
+
+MOST_FREQUENCIES = 8_192
+"""Terms of which it is remembered in how many products they stand (about 150 bytes each)."""
 
 IN_WORDS = "whitespace"
 """Words were made of the text already."""
@@ -65,10 +69,28 @@ def schema_of(currencies: Sequence[str]) -> tantivy.Schema:
     builder.add_unsigned_field("available", indexed=True)
     builder.add_unsigned_field("unpriced", indexed=True)
     builder.add_unsigned_field("stamp", fast=True)
+    builder.add_bytes_field("traits", stored=True)
     for currency in currencies:
         for field in ("price", "rising", "falling", "newest"):
             builder.add_unsigned_field(f"{field}_{currency}", fast=True)
     return builder.build()
+
+
+class Frequencies:
+    """In how many products terms stand, as one searcher sees it; asked once for each term, since asking takes time."""
+
+    def __init__(self, searcher: tantivy.Searcher) -> None:
+        self._searcher = searcher
+        self._known: dict[tuple[str, str | int], int] = {}
+
+    def of(self, field: str, term: str | int) -> int:
+        known = (field, term)
+        found = self._known.get(known)
+        if found is None:
+            if len(self._known) >= MOST_FREQUENCIES:
+                self._known.clear()
+            found = self._known[known] = int(self._searcher.doc_freq(field, term))
+        return found
 
 
 class ProductIndex:
@@ -229,18 +251,21 @@ class ProductIndex:
     def _number(self, document: tantivy.Document, entry: Entry) -> None:
         values = self.values
         values.learn(categories=entry.categories, kinds=entry.kinds, heads=entry.heads)
-        path = None
         for path in entry.categories:
             document.add_unsigned("path", values.number("category", "", path))
-        if path is not None:
-            document.add_unsigned("category", values.number("category", "", path))
+        if entry.categories:
+            document.add_unsigned("category", values.number("category", "", list(entry.categories)[-1]))
         if entry.brand is not None:
             document.add_unsigned("brand", values.number("brand", "", entry.brand))
         attributes = entry.attributes
         if values.plan is not None:
             attributes = tuple(choice for choice in attributes if choice[0] in values.plan)
-        for name, value in dict.fromkeys((*entry.options, *attributes)):
-            document.add_unsigned("choice", values.number("attribute", name, value))
+        traits = [
+            values.number("attribute", name, value) for name, value in dict.fromkeys((*entry.options, *attributes))
+        ]
+        for number in traits:
+            document.add_unsigned("choice", number)
+        document.add_bytes("traits", array("I", traits).tobytes())
         document.add_unsigned("available", int(entry.is_available))
 
 

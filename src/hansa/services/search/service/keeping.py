@@ -220,6 +220,7 @@ class Keeping:
         ):
             self._learned_s, self._learned_generation = now_s, index.generation
             self.spelling = await self._worker.run(lambda: Spelling(index.words()))
+            await self._worker.run(give_back)  # tantivy gathers what it writes in 15 MB, and has let go of them
 
     # Putting
 

@@ -1,8 +1,7 @@
 """What search does when it is asked, and when it hears of products."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -22,6 +21,7 @@ from hansa.services.search import store
 from hansa.services.search.contract import Building, Item, Results, Sort, Suggestion
 from hansa.services.search.rules import documents
 from hansa.services.search.rules.ordering import Choice
+from hansa.services.search.service.counting import Traits
 from hansa.services.search.service.finding import Finding, Request
 from hansa.services.search.service.keeping import Keeping
 from hansa.services.search.service.suggesting import Suggesting
@@ -33,26 +33,38 @@ GATHER_MANY_S = 0.6
 """The same while many come, as during an import; an edit among them is still found within a second."""
 MANY = 100
 """Products in one go that are many."""
-MOST_ITEMS = 20_000
-"""Items remembered as they are shown (about 1 kB each)."""
+MOST_ITEMS = 25_000
+"""Items remembered as they are shown (about 700 bytes each)."""
 DUE_AT_ONCE = 500
 
 log = structlog.get_logger()
 _DRAFTS = msgspec.json.Decoder(ProductDraft)
 _SHOWN = msgspec.json.Decoder(documents.Shown)
-ItemKey = tuple[str, str, str, str]
-"""Of an item: the product's id, locale, currency, price list."""
+View = tuple[str, str, str]
+"""As what items are shown: locale, currency, price list."""
 
 
 class SearchService:
-    """See the contract. `hear` and `hear_availability` are for consumers, `catching_up` for who heard of something."""
+    """See the contract. `hear` and `hear_availability` are for consumers, `catching_up` for who heard of something;
+    `told` is called when what is found, or how it looks, may be another from now on."""
 
-    def __init__(self, *, database: Database, clock: Clock, products: Products, channel: Channel, folder: Path) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        products: Products,
+        channel: Channel,
+        folder: Path,
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._told = told
         self._database = database
         self._clock = clock
         self._products = products
         self._default_locale = channel.locales[0]
-        self._items: dict[ItemKey, Item] = {}
+        self._items: dict[View, dict[int, Item]] = {}
+        self._traits = Traits()
         self._changes = 0
         self._finding: tuple[object, Finding, Suggesting] | None = None
         self.keeping = Keeping(
@@ -108,8 +120,11 @@ class SearchService:
             cursor=cursor,
         )
         finding, _ = await self.ready()
-        async with self._watched():
+        try:
             found = finding.find(request)
+        except BaseException as error:  # a panic of tantivy is no Exception
+            await self._judge(error)
+            raise
         items = await self._shown(found.ids, locale=locale, currency=currency, price_list=price_list)
         return Results(
             items=items,
@@ -121,8 +136,11 @@ class SearchService:
 
     async def suggest(self, *, q: str, locale: str, currency: str, limit: int = 8) -> tuple[Suggestion, ...]:
         _, suggesting = await self.ready()
-        async with self._watched():
+        try:
             suggestions, ids = suggesting.suggest(q, languages=self._languages(locale), limit=limit)
+        except BaseException as error:  # a panic of tantivy is no Exception
+            await self._judge(error)
+            raise
         items = await self._shown(ids, locale=locale, currency=currency, price_list=MAIN)
         products = (Suggestion(kind="product", text=item.name, target=item.slug) for item in items)
         return (*suggestions, *products)
@@ -235,27 +253,31 @@ class SearchService:
 
     # Shown
 
-    async def _shown(self, ids: Iterable[int], *, locale: str, currency: str, price_list: str) -> tuple[Item, ...]:
+    async def _shown(self, ids: Sequence[int], *, locale: str, currency: str, price_list: str) -> tuple[Item, ...]:
         """Items in the order of their ids; what has gone from the tables meanwhile is left out."""
-        keys = [(str(product_id), locale, currency, price_list) for product_id in ids]
-        known = {key: item for key in keys if (item := self._items.get(key)) is not None}
-        missing = [key for key in keys if key not in known]
-        if missing:
-            changes = self._changes
-            async with self._database.read() as reader:
-                kept = await store.of_ids(reader, product_ids=[key[0] for key in missing])
-            made = {key: self._item(kept[key[0]], key) for key in missing if key[0] in kept}
-            known |= made
-            if changes == self._changes:  # else the products may have changed while they were read
-                if len(self._items) + len(made) > MOST_ITEMS:
-                    self._items.clear()
-                self._items |= made
-        return tuple(known[key] for key in keys if key in known)
+        view = (locale, currency, price_list)
+        known = self._items.get(view, {})
+        found = [known.get(product) for product in ids]
+        if None in found:
+            made = await self._made([product for product, item in zip(ids, found, strict=True) if item is None], view)
+            found = [item or made.get(product) for product, item in zip(ids, found, strict=True)]
+        return tuple([item for item in found if item is not None])
 
-    def _item(self, kept: store.Kept, key: ItemKey) -> Item:
-        product_id, locale, currency, price_list = key
+    async def _made(self, products: Sequence[int], view: View) -> dict[int, Item]:
+        changes = self._changes
+        async with self._database.read() as reader:
+            kept = await store.of_ids(reader, product_ids=[str(product) for product in products])
+        made = {int(product_id): self._item(each, view) for product_id, each in kept.items()}
+        if changes == self._changes:  # else the products may have changed while they were read
+            if sum(map(len, self._items.values())) + len(made) > MOST_ITEMS:
+                self._items.clear()
+            self._items.setdefault(view, {}).update(made)
+        return made
+
+    def _item(self, kept: store.Kept, view: View) -> Item:
+        locale, currency, price_list = view
         return documents.item(
-            product_id=product_id,
+            product_id=kept.document.product_id,
             draft=_SHOWN.decode(kept.document.record),
             available=kept.available,
             locale=locale,
@@ -268,32 +290,33 @@ class SearchService:
     def _forget(self, product_ids: Iterable[str]) -> None:
         """Products may look different from now on; of none in particular, all may."""
         self._changes += 1
-        gone = frozenset(product_ids)
-        self._items = {key: item for key, item in self._items.items() if key[0] not in gone} if gone else {}
+        gone = [int(product_id) for product_id in product_ids]
+        self._traits.forget(gone)
+        for known in self._items.values():
+            for product in gone:
+                known.pop(product, None)
+        if not gone:
+            self._items.clear()
+        self._told()
 
     async def ready(self) -> tuple[Finding, Suggesting]:
         index = await self.keeping.opened()
         known = self._finding
         spelling = self.keeping.spelling
         if known is None or known[0] != (index, index.generation, spelling):
-            known = ((index, index.generation, spelling), Finding(index, spelling), Suggesting(index, spelling))
+            finding = Finding(index, spelling, self._traits)
+            known = ((index, index.generation, spelling), finding, Suggesting(index, spelling))
             self._finding = known
         return known[1], known[2]
 
-    @asynccontextmanager
-    async def _watched(self) -> AsyncIterator[None]:
+    async def _judge(self, error: BaseException) -> None:
         """Where files were damaged under a running process they are made anew, and whoever asked asks again."""
-        try:
-            yield
-        except BusinessError:
-            raise
-        except BaseException as error:  # a panic of tantivy is no Exception
-            index = self.keeping.index
-            if index is None or index.is_sound() or isinstance(error, asyncio.CancelledError):
-                raise
-            log.error("searching failed", error=f"{type(error).__name__}: {error}")
-            await self.restoring.kick()
-            raise Fault("the search index is being built anew") from error
+        index = self.keeping.index
+        if isinstance(error, BusinessError | asyncio.CancelledError) or index is None or index.is_sound():
+            return
+        log.error("searching failed", error=f"{type(error).__name__}: {error}")
+        await self.restoring.kick()
+        raise Fault("the search index is being built anew") from error
 
     def _document(self, record: ProductRecord, *, now: datetime) -> Document:
         return Document(

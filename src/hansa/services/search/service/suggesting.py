@@ -10,7 +10,7 @@ from hansa.services.search.rules import queries
 from hansa.services.search.rules.documents import in_language
 from hansa.services.search.rules.words import stem, surfaces
 from hansa.services.search.service.asking import Asking
-from hansa.services.search.service.index import ProductIndex
+from hansa.services.search.service.index import Frequencies, ProductIndex
 from hansa.services.search.service.spelling import Spelling
 
 MOST_ENDINGS = 8
@@ -27,7 +27,7 @@ class Suggesting:
         self._index = index
         self._searcher = index.searcher
         self._spelling = spelling
-        self._asking = Asking(index)
+        self._asking = Asking(index, Frequencies(index.searcher))
         self._categories: dict[str, list[tuple[str, tuple[str, ...], str]]] = {}
 
     def suggest(self, q: str, *, languages: Sequence[str], limit: int) -> tuple[list[Suggestion], list[int]]:

@@ -30,7 +30,8 @@ class Values:
         self.is_changed = True
         """Whether there is something that was not written yet."""
         self._numbers: dict[Key, int] = {}
-        self._keys: list[Key] = []
+        self.keys: list[Key] = []
+        """Values by number."""
         self._by_slug: dict[str, str] = {}
         self._brands: dict[str, int] = {}
         """By the stems of their names."""
@@ -56,15 +57,15 @@ class Values:
         return values
 
     def packed(self) -> bytes:
-        return msgspec.json.encode(_Packed(self._keys, self.categories, self.kinds, self.heads, self.plan))
+        return msgspec.json.encode(_Packed(self.keys, self.categories, self.kinds, self.heads, self.plan))
 
     def number(self, sort: str, name: str, value: str) -> int:
         """The number of a value, which it is given if it has none."""
         key = (sort, name, value)
         number = self._numbers.get(key)
         if number is None:
-            number = self._numbers[key] = len(self._keys)
-            self._keys.append(key)
+            number = self._numbers[key] = len(self.keys)
+            self.keys.append(key)
             self.is_changed = True
             if sort == "brand":
                 self._brands.setdefault("".join(stems(value)), number)
@@ -73,9 +74,6 @@ class Values:
     def find(self, sort: str, name: str, value: str) -> int | None:
         """The number of a value, if it has one."""
         return self._numbers.get((sort, name, value))
-
-    def key(self, number: int) -> Key:
-        return self._keys[number]
 
     def learn(
         self, *, categories: Mapping[str, dict[str, str]], kinds: Iterable[str] = (), heads: Iterable[str] = ()

@@ -48,7 +48,8 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("consumer", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("handled_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "event_id", "consumer", name=op.f("inbox_pk")),
+        sa.PrimaryKeyConstraint("event_id", "slot", "consumer", name=op.f("inbox_pk")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("inbox_handled_at_index"), "inbox", ["handled_at"], unique=False)
     op.create_table(
@@ -57,5 +58,5 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("envelope", sa.Text(), nullable=False),
         sa.Column("written_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("slot", "event_id", name=op.f("outbox_pk")),
+        sa.PrimaryKeyConstraint("event_id", "slot", name=op.f("outbox_pk")),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from hansa.kernel.address import Address, Destination, Email
+from hansa.kernel.money import Money
 from hansa.services.carts.contract import Cart
 from hansa.services.shipping.contract import NotDelivered, Option, Shipping
 from hansa.services.users.contract import SavedAddress, User, Users
@@ -110,15 +111,20 @@ async def read(visit: Visit, form: Form, *, is_checked: bool) -> Details:
 async def with_options(visit: Visit, details: Details, cart: Cart) -> Details:
     """The details with what can be chosen for this cart on its way there; what was chosen and is not among it gives
     way to the first."""
+    return await with_options_for(visit, details, weight_grams=cart.quote.weight_grams, subtotal=cart.quote.subtotal)
+
+
+async def with_options_for(visit: Visit, details: Details, *, weight_grams: int, subtotal: Money) -> Details:
+    """The same for things of this weight and price."""
     try:
         options = await visit.client(Shipping).options(
             destination=Destination(country=details.country),
-            weight_grams=cart.quote.weight_grams,
-            subtotal=cart.quote.subtotal,
+            weight_grams=weight_grams,
+            subtotal=subtotal,
             locale=visit.locale,
         )
     except NotDelivered:
-        text = visit.say("checkout.wrong.nowhere", country=visit.country(details.country), currency=cart.currency)
+        text = visit.say("checkout.wrong.nowhere", country=visit.country(details.country), currency=subtotal.currency)
         return details.with_problem("country" if details.is_new else "saved", text)
     codes = [option.code for option in options]
     return replace(details, options=options, delivery=details.delivery if details.delivery in codes else codes[0])

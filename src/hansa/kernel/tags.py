@@ -1,0 +1,13 @@
+"""The tags of what public answers show: who shows something and who changes it must call it by the same name."""
+
+PRODUCTS = "products"
+"""Every list of products that their own service gives."""
+CATEGORIES = "categories"
+HOME = "home"
+SEARCH = "search"
+"""Whatever search has found."""
+
+
+def product(product_id: str) -> str:
+    """A product shown in full."""
+    return f"product:{product_id}"

@@ -1,0 +1,284 @@
+"""Answers of public reads as ready-made bytes, kept in this process until what they tell of changes.
+
+Only answers that bear tags are kept: whoever answers says what the answer depends on (`product:7`, `home`), and
+whoever changes that tells it to `Changes`. What was filled before a change of one of its tags is never shown after it:
+an entry bears the number of changes at which its filling began, and is looked at again whenever that number has moved.
+So telling a change costs nothing here, and a fill that is late loses.
+"""
+
+import gzip
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hansa.kernel.channel import Channel
+from hansa.kernel.clock import Clock
+from hansa.platform.cache.changes import Changes
+from hansa.platform.http.request import choose_locale, locale_of
+from hansa.platform.resilience.single_flight import Flights
+
+LARGEST_BYTES = 64 * 1024 * 1024
+FREE_SHARE = 4
+"""Answers to free texts, of which anybody can make up any number, get at most one part in four of the room."""
+LARGEST_ENTRY = 1024 * 1024
+OVERHEAD = 2048
+"""Bytes of an entry besides its bodies, roughly."""
+KEPT_S = 10.0
+"""The safety net, and how late a price or banner may be that begins or ends by the clock."""
+LONGEST_QUERY = 512
+LONGEST_PATH = 512
+MOST_FIELDS = 32
+LEAST_ZIPPED = 400
+"""Smaller bodies gain nothing from being compressed."""
+QUERIES_REMEMBERED = 2048
+API = "/api/"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cacheable:
+    """Which requests of a route may be answered from the cache: those whose query holds nothing but these fields."""
+
+    fields: frozenset[str] = frozenset()
+    prefix: str = ""
+    """Fields that begin so are known, too."""
+    is_free: bool = False
+    """Whether a field takes any text, as a search does."""
+
+    def canonical(self, query: str) -> str | None:
+        """The query in one order and spelling, or None if answers to it are not kept."""
+        return _canonical(self, query) if len(query) <= LONGEST_QUERY else None
+
+
+@lru_cache(maxsize=QUERIES_REMEMBERED)
+def _canonical(kept: Cacheable, query: str) -> str | None:
+    if not query:
+        return ""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+    except ValueError:
+        return None
+    if any(name not in kept.fields and not (kept.prefix and name.startswith(kept.prefix)) for name, _ in pairs):
+        return None
+    return urlencode(sorted(pairs, key=lambda pair: pair[0]))  # of one field the order may mean something
+
+
+class Form:
+    """One form of an entry: headers and body of a 200, and headers of a 304."""
+
+    __slots__ = ("body", "headers", "unchanged")
+
+    def __init__(self, *, headers: Headers, unchanged: Headers, body: bytes) -> None:
+        self.headers = headers
+        self.unchanged = unchanged
+        self.body = body
+
+
+class Entry:
+    """An answer: plain, and compressed where that is worth while."""
+
+    __slots__ = ("etag", "is_free", "is_page", "name", "number", "plain", "size", "tags", "until", "zipped")
+
+    def __init__(self, *, response: Response, name: str, tags: tuple[str, ...], number: int, is_page: bool) -> None:
+        body = bytes(response.body)
+        self.name = name
+        self.tags = tags
+        self.number = number
+        self.until = 0.0
+        self.is_free = False
+        self.is_page = is_page
+        digest = hashlib.blake2b(body, digest_size=12).hexdigest()
+        self.etag = response.headers.get("etag", f'"{digest}"')
+        headers = [(key.decode(), value.decode()) for key, value in response.raw_headers]
+        headers = [pair for pair in headers if pair[0] not in ("content-length", "etag", "vary", "x-request-id")]
+        headers.append(("vary", varied(response.headers.get("vary", ""))))
+        self.plain = _form(headers, self.etag, body)
+        zipped = gzip.compress(body, 6, mtime=0) if len(body) >= LEAST_ZIPPED else body
+        self.zipped = (
+            _form([*headers, ("content-encoding", "gzip")], f"W/{self.etag}", zipped)
+            if len(zipped) < len(body)
+            else self.plain
+        )
+        self.size = len(body) + (len(zipped) if self.zipped is not self.plain else 0) + OVERHEAD
+
+    def form(self, accepted: str | None) -> Form:
+        """The form for a client that accepts these encodings."""
+        return self.zipped if accepted and takes_gzip(accepted) else self.plain
+
+    def response(self, request: Request) -> Response:
+        """As a response of the framework, to whoever did not find it at once."""
+        form = self.form(request.headers.get("accept-encoding"))
+        if self.etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=dict(form.unchanged))
+        return Response(form.body, 200, dict(form.headers))
+
+
+def _form(headers: Headers, etag: str, body: bytes) -> Form:
+    headers = [*headers, ("etag", etag)]
+    unchanged = [pair for pair in headers if pair[0] not in ("content-type", "content-encoding")]
+    return Form(headers=[*headers, ("content-length", str(len(body)))], unchanged=unchanged, body=body)
+
+
+def varied(vary: str) -> str:
+    return f"{vary}, accept-encoding" if vary else "accept-encoding"
+
+
+@lru_cache(maxsize=256)
+def takes_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding header (RFC 9110, 12.5.3) allows gzip by name."""
+    for part in accepted.lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() in ("gzip", "x-gzip"):
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
+
+
+class _Shelf:
+    """Entries in the order of their last use, bounded in bytes."""
+
+    def __init__(self, largest_bytes: int) -> None:
+        self.entries: OrderedDict[str, Entry] = OrderedDict()
+        self.size = 0
+        self._largest = largest_bytes
+
+    def put(self, key: str, entry: Entry) -> None:
+        self.drop(key)
+        self.entries[key] = entry
+        self.size += entry.size
+        while self.size > self._largest:
+            _, oldest = self.entries.popitem(last=False)
+            self.size -= oldest.size
+
+    def drop(self, key: str) -> None:
+        if (gone := self.entries.pop(key, None)) is not None:
+            self.size -= gone.size
+
+
+class PageCache:
+    """See the module. One for each application, and so for each channel."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        changes: Changes,
+        channel: Channel,
+        largest_bytes: int = LARGEST_BYTES,
+        is_closed: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._monotonic = clock.monotonic
+        self._changes = changes
+        self._channel = channel
+        self.is_closed = is_closed
+        """Whether pages must not be shown from here, for the shop is under maintenance."""
+        self._common = _Shelf(largest_bytes - largest_bytes // FREE_SHARE)
+        self._free = _Shelf(largest_bytes // FREE_SHARE)
+        self._flights: Flights[Response | Entry] = Flights()
+        self.locale_of = lru_cache(maxsize=1024)(lambda languages: locale_of(languages, channel))
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept, roughly."""
+        return self._common.size + self._free.size
+
+    def key(self, path: str, query: str, languages: str | None) -> str:
+        """What an answer depends on. Pages have their language in the path."""
+        if path.startswith(API):
+            return f"{self.locale_of(languages or '')} {path}?{query}"
+        return f"{path}?{query}"
+
+    def find(self, key: str) -> Entry | None:
+        """The entry of a key, if it still holds."""
+        shelf = self._common
+        entry = shelf.entries.get(key)
+        if entry is None:
+            shelf = self._free
+            entry = shelf.entries.get(key)
+            if entry is None:
+                return None
+        number = self._changes.number
+        if entry.number != number:
+            if self._changes.is_changed(entry.tags, since=entry.number):
+                shelf.drop(key)
+                return None
+            entry.number = number
+        if entry.until < self._monotonic():
+            shelf.drop(key)
+            return None
+        shelf.entries.move_to_end(key)
+        return entry
+
+    async def answer(self, request: Request, kept: Cacheable, endpoint: Endpoint, *, name: str) -> Response | None:
+        """The answer to a request of a route, kept or made now; None if such a request is none for the cache."""
+        path = request.scope["path"]
+        query = kept.canonical(request.scope["query_string"].decode("latin-1"))
+        if query is None or len(path) > LONGEST_PATH or request.method not in ("GET", "HEAD"):
+            return None
+        if self.is_closed() and not path.startswith(API):
+            return None
+        key = self.key(path, query, request.headers.get("accept-language"))
+        if (entry := self.find(key)) is not None:
+            return entry.response(request)
+        number = self._changes.number
+
+        async def fill() -> Response | Entry:
+            return await self._filled(request, kept, endpoint, key=key, query=query, name=name)
+
+        # Whoever comes after a change shares no fill that began before it.
+        made = await self._flights.share(f"{number} {key}", fill)
+        return made.response(request) if isinstance(made, Entry) else _copied(made, request)
+
+    async def close(self) -> None:
+        """Break off what is being filled."""
+        await self._flights.close()
+
+    async def _filled(
+        self, request: Request, kept: Cacheable, endpoint: Endpoint, *, key: str, query: str, name: str
+    ) -> Response | Entry:
+        number = self._changes.number
+        asked = self._impersonal(request, query)
+        response = await endpoint(asked)
+        tags = tuple(dict.fromkeys(getattr(asked.state, "tags", ())))
+        if response.status_code != 200 or not tags or "set-cookie" in response.headers:
+            return response
+        is_page = not request.scope["path"].startswith(API)
+        entry = Entry(response=response, name=name, tags=tags, number=number, is_page=is_page)
+        entry.is_free = kept.is_free
+        if entry.size <= LARGEST_ENTRY and not self._changes.is_changed(tags, since=number):
+            entry.until = self._monotonic() + getattr(asked.state, "kept_s", KEPT_S)
+            (self._free if kept.is_free else self._common).put(key, entry)
+        return entry
+
+    def _impersonal(self, request: Request, query: str) -> Request:
+        """The request with nothing of who sent it: what is made for one is made for all."""
+        languages = choose_locale(request, self._channel)
+        scope = {
+            **request.scope,
+            "method": "GET",
+            "headers": [(b"accept-language", languages.encode())],
+            "query_string": query.encode("ascii"),
+            "client": None,
+            "state": {"correlation": request.state.correlation},
+        }
+        return Request(scope)
+
+
+def _copied(response: Response, request: Request) -> Response:
+    """A response that several wait for, for each of them to add its own headers."""
+    etag = response.headers.get("etag")
+    if etag and etag in request.headers.get("if-none-match", ""):
+        left_out = ("content-length", "content-type")
+        return Response(
+            status_code=304, headers={name: value for name, value in response.headers.items() if name not in left_out}
+        )
+    copy = Response(response.body, response.status_code)
+    copy.raw_headers = list(response.raw_headers)
+    return copy

@@ -1,0 +1,31 @@
+"""What has happened to promotions."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from hansa.kernel.event import Event
+from hansa.kernel.ids import Id
+from hansa.kernel.money import Money
+
+
+class FlashSaleAnnounced(Event, frozen=True, kw_only=True):
+    """There will be a flash sale, or there is one."""
+
+    type: ClassVar[str] = "promotions.flash_sale_announced.v1"
+
+    sale_id: Id
+    sku: str
+    price: Money
+    quantity: int
+    limit_per_buyer: int
+    starts_at: datetime
+    ends_at: datetime
+
+
+class FlashSaleCancelled(Event, frozen=True, kw_only=True):
+    """A flash sale ended before its time, or before it began."""
+
+    type: ClassVar[str] = "promotions.flash_sale_cancelled.v1"
+
+    sale_id: Id
+    sku: str

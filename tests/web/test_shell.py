@@ -1,12 +1,16 @@
 """What holds for all pages: the same for everybody or for nobody else, safe to run, light, and led nowhere else."""
 
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from hansa.kernel.clock import SystemClock
+from hansa.kernel.money import Money
 from hansa.services.products.contract import CategoryDraft, PriceDraft, ProductDraft, Text, VariantDraft
+from hansa.services.promotions.contract import FlashSaleDraft, Promotions
 from hansa.web import every_page
 from hansa.web.pages import Kept, Who
 from hansa.web.site import TEMPLATES
@@ -14,6 +18,7 @@ from tests.shops import STAFF
 from tests.web.conftest import Answer, Pages, Visitor
 
 SCRIPT = "<script>alert(1)</script>"
+UNKNOWN = "382980604573984795"
 FILLED = {"path": "hats", "name": "hat", "sku": "HAT"}
 """Names of pages that stand for something that is there; all others are asked for something that is not."""
 LARGEST_PAGE = 200_000
@@ -27,7 +32,8 @@ GOALS = (
     "\\/evil",
 )
 LOCALES = ("en", "zh")
-PUBLIC = [page.path for page in every_page() if page.kept is Kept.PUBLIC]
+TELLS_THE_TIME = "fragments/sale/{sale_id}/state"
+PUBLIC = [page.path for page in every_page() if page.kept is Kept.PUBLIC and page.path != TELLS_THE_TIME]
 ACTS = [page for page in every_page() if page.verb == "POST"]
 
 
@@ -46,8 +52,23 @@ class Elements(HTMLParser):
         return [attributes for tag, attributes in self.found if tag in tags]
 
 
-def filled(path: str) -> str:
-    return re.sub(r"\{(\w+)(:\w+)?\}", lambda match: FILLED.get(match[1], "382980604573984795"), path)
+def filled(path: str, *, sale: str = UNKNOWN) -> str:
+    return re.sub(r"\{(\w+)(:\w+)?\}", lambda match: {**FILLED, "sale_id": sale}.get(match[1], UNKNOWN), path)
+
+
+async def flash_sale(pages: Pages) -> str:
+    """The id of a sale of what is in stock, which is to come."""
+    promotions: Promotions = pages.shop.shop.client(Promotions)
+    starts_at = SystemClock().now() + timedelta(days=1)
+    draft = FlashSaleDraft(
+        sku="HAT",
+        price=Money(50, "USD"),
+        quantity=2,
+        limit_per_buyer=1,
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(hours=1),
+    )
+    return (await promotions.create(key="sale", draft=draft, actor="test")).id
 
 
 async def stock(pages: Pages) -> None:
@@ -91,12 +112,13 @@ async def every_answer(pages: Pages, visitor: Visitor) -> dict[str, Answer]:
 
 async def test_public_pages_are_the_same_bytes_for_everybody(pages: Pages):
     await stock(pages)
+    sale = await flash_sale(pages)
     guest, known = pages.visitor(), await staff(pages)
     known.cookies.update(cart="1-whatever", known="1", currency="EUR", locale="zh")
     for path in PUBLIC:
-        first = await guest.open(f"/en/{filled(path)}")
+        first = await guest.open(f"/en/{filled(path, sale=sale)}")
         second = await known.open(
-            f"/en/{filled(path)}", Accept_Language="zh", User_Agent="another", DNT="1", Referer=f"{EVIL}/"
+            f"/en/{filled(path, sale=sale)}", Accept_Language="zh", User_Agent="another", DNT="1", Referer=f"{EVIL}/"
         )
         assert first.status == 200, path
         assert first.text == second.text, path
@@ -107,11 +129,12 @@ async def test_public_pages_are_the_same_bytes_for_everybody(pages: Pages):
 
 async def test_public_pages_are_sent_again_only_if_they_have_changed(pages: Pages):
     await stock(pages)
+    sale = await flash_sale(pages)
     visitor = pages.visitor()
     for path in PUBLIC:
-        first = await visitor.open(f"/en/{filled(path)}")
-        again = await visitor.open(f"/en/{filled(path)}", If_None_Match=first.headers["etag"])
-        other = await visitor.open(f"/en/{filled(path)}", If_None_Match='"something else"')
+        first = await visitor.open(f"/en/{filled(path, sale=sale)}")
+        again = await visitor.open(f"/en/{filled(path, sale=sale)}", If_None_Match=first.headers["etag"])
+        other = await visitor.open(f"/en/{filled(path, sale=sale)}", If_None_Match='"something else"')
         assert (again.status, again.text) == (304, ""), path
         assert again.headers["etag"] == first.headers["etag"]
         assert other.status == 200, path

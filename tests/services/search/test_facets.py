@@ -233,3 +233,18 @@ def test_the_attributes_that_part_products_best_are_counted_in_large_shops() -> 
 
     assert tally.plan()[0] == "colour"
     assert "same" not in tally.plan()
+
+
+async def test_what_is_offered_follows_an_edit_of_a_product_that_was_counted_before(world: World) -> None:
+    hats = [draft(f"hat-{place}", f"Sunhat {place}", attributes={"lining": "silk"}) for place in range(6)]
+    await world.put(*hats, draft("hat-6", "Sunhat 6", attributes={"lining": "straw"}))
+    before = facet(await world.find("sunhat"), "attribute", "lining")
+
+    edited = [draft(hat.slug, hat.texts["en"].name, attributes={"lining": "cotton"}) for hat in hats[:3]]
+    await world.put(*edited, version=2)
+    after = facet(await world.find("sunhat"), "attribute", "lining")
+
+    assert before is not None
+    assert after is not None
+    assert {value.value: value.count for value in before.values} == {"silk": 6, "straw": 1}
+    assert {value.value: value.count for value in after.values} == {"silk": 3, "cotton": 3, "straw": 1}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
+from sys import intern
 from typing import Any, TypeVar
 
 import msgspec
@@ -174,15 +175,17 @@ def item(
     text = in_language(draft.texts, languages)
     span = price_span(draft, currency=currency, price_list=price_list, now=now)
     image = draft.images[0] if draft.images else None
+    lowest = Money(span.lowest, currency) if span else None
+    # Thousands of items are remembered: what many have in common is one text.
     return Item(
         id=product_id,
         slug=draft.slug,
         name=text.name if text else draft.slug,
-        brand=draft.brand,
-        category=leaf_of(draft) or None,
+        brand=intern(draft.brand) if draft.brand is not None else None,
+        category=intern(leaf_of(draft)) or None,
         image=Picture(url=image.url, alt=in_language(image.alt, languages) or "") if image else None,
-        price_from=Money(span.lowest, currency) if span else None,
-        price_to=Money(span.highest, currency) if span else None,
+        price_from=lowest,
+        price_to=Money(span.highest, currency) if span and span.highest != span.lowest else lowest,
         tax_included=span.tax_included if span else False,
         available=any(variant.sku in available for variant in draft.variants),
         options={

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,31 @@ async def test_the_last_piece_sold_is_shown_by_the_next_read_everywhere(shop: Op
         assert '"available":true' not in after[name], name
     for name in ("product page", "search page", "home page", "home"):
         assert before[name] != after[name], name
+
+
+async def test_a_flash_sale_is_announced_on_the_next_page(shop: OpenedShop):
+    await put(shop)
+    staff = await shop.staff()
+    before = await read_all(shop)
+
+    at = datetime.now(UTC)
+    body = {
+        "sku": "HAT",
+        "price": {"amount": 999, "currency": "USD"},
+        "quantity": 5,
+        "limit_per_buyer": 1,
+        "starts_at": (at + timedelta(hours=1)).isoformat(),
+        "ends_at": (at + timedelta(hours=2)).isoformat(),
+    }
+    status, sale = await shop.request("POST", "/admin/flash-sales", body, token=staff)
+    after = {name: await read(shop, READS[name]) for name in ("home page", "product page")}
+    status_of_end, _ = await shop.request("POST", f"/admin/flash-sales/{sale['id']}/cancel", token=staff)
+
+    assert (status, status_of_end) == (201, 200)
+    for name, page in after.items():
+        assert "/en/sale" in page, name
+        assert "/en/sale" not in before[name], name
+        assert "/en/sale" not in await read(shop, READS[name]), f"{name} once it is cancelled"
 
 
 async def test_stock_that_came_back_is_shown_by_the_next_read(shop: OpenedShop):

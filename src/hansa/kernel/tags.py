@@ -4,6 +4,8 @@ PRODUCTS = "products"
 """Every list of products that their own service gives."""
 CATEGORIES = "categories"
 HOME = "home"
+SALES = "flash-sales"
+"""Which flash sales there are; how they stand is too quick for tags."""
 SEARCH = "search"
 """Whatever search has found."""
 

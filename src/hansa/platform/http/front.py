@@ -17,6 +17,7 @@ from hansa.kernel.ids import Ids
 from hansa.platform.http import problems
 from hansa.platform.http.early import Early, EarlyHook
 from hansa.platform.http.observing import Correlations, bearer_from
+from hansa.platform.http.pacing import Pacing
 from hansa.platform.http.page_cache import Endpoint, Headers, PageCache
 from hansa.platform.http.remote import TrustedProxies
 from hansa.platform.http.router import Router
@@ -74,6 +75,7 @@ class FrontDoor:
         self._proxies = proxies
         self._cache = cache
         self._tokens = tokens
+        self._pacing = Pacing()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -116,7 +118,7 @@ class FrontDoor:
             "client": (remote, int(port) if port.isdigit() else 0),
             "server": _server(scope.server),
         }
-        await self._slowly(asgi, Body(proto), sending(proto), found)
+        await self._slowly(asgi, Body(proto, length=headers.get("content-length")), sending(proto), found)
 
     # What is ready
 

@@ -5,12 +5,16 @@ from typing import Any
 
 from starlette.types import Message, Send
 
+LARGEST_AT_ONCE = 64 * 1024
+"""A body that says it is no larger is handed over whole: each piece is a trip to another thread."""
+
 
 class Body:
     """Hands out a request's body as it arrives; afterwards, that the client has gone, when it has."""
 
-    def __init__(self, proto: Any) -> None:
+    def __init__(self, proto: Any, *, length: str | None) -> None:
         self._proto = proto
+        self._is_small = length is not None and length.isdigit() and int(length) <= LARGEST_AT_ONCE
         self._chunks: AsyncIterator[bytes] | None = None
         self._is_over = False
 
@@ -18,6 +22,8 @@ class Body:
         if self._is_over:
             await self._proto.client_disconnect()
             return {"type": "http.disconnect"}
+        if self._is_small:
+            return await self._whole()
         if self._chunks is None:
             self._chunks = aiter(self._proto)
         try:
@@ -30,6 +36,13 @@ class Body:
             self._is_over = True
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": chunk, "more_body": True}
+
+    async def _whole(self) -> Message:
+        self._is_over = True
+        try:
+            return {"type": "http.request", "body": await self._proto(), "more_body": False}
+        except Exception:
+            return {"type": "http.disconnect"}
 
 
 def sending(proto: Any) -> Send:

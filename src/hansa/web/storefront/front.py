@@ -23,7 +23,7 @@ def pages() -> Sequence[Page]:
         return await shown(
             visit,
             "home.html",
-            depends=(tags.HOME,),
+            depends=(tags.HOME, tags.SALES),
             front=front,
             sales=await running(visit),
             url_of=lambda link: _url_of(visit, link),

@@ -62,7 +62,7 @@ def pages() -> Sequence[Page]:
                 "others": await _others(visit, found),
                 "structured": _structured(visit, found),
             },
-            tags=(tags.product(found.id), tags.CATEGORIES, tags.SEARCH),
+            tags=(tags.product(found.id), tags.CATEGORIES, tags.SEARCH, tags.SALES),
         )
 
     @book.public("fragments/stock/{sku}", is_kept=False)

@@ -22,6 +22,9 @@ from hansa.web.visit import Moved, Shown, Visit
 REFRESHED_BEFORE_S = 3600
 """Without scripts the page of a sale that starts so soon looks again by itself."""
 
+SHOWN_S = 1.0
+"""How long the page of a sale is kept ready: how it stands is a matter of seconds."""
+
 
 def pages() -> Sequence[Page]:
     book = Book()
@@ -29,8 +32,7 @@ def pages() -> Sequence[Page]:
     @book.public("sale")
     async def listed(visit: Visit) -> Shown:
         found = await running(visit)
-        page = await shown(visit, "flash_list.html", sales=found, entries=await shown_sales(visit, found), **_words())
-        return replace(page, tags=())  # what runs is a matter of seconds
+        return await shown(visit, "flash_list.html", sales=found, entries=await shown_sales(visit, found), **_words())
 
     @book.public("sale/{sale_id}")
     async def sale(visit: Visit, *, sale_id: str) -> Shown:
@@ -44,10 +46,11 @@ def pages() -> Sequence[Page]:
             sale=found.sale,
             sales=(found.sale,),
             door=None,
+            depends=(tags.SALES, tags.product(found.offer.product_id)) if found.offer else (),
             is_soon=0 < starts_in_s <= REFRESHED_BEFORE_S,
             **_words(),
         )
-        return replace(page, tags=(*page.tags, tags.product(found.offer.product_id)) if found.offer else ())
+        return replace(page, kept_s=SHOWN_S)
 
     @book.public("fragments/sale/{sale_id}/state")
     async def state(visit: Visit, *, sale_id: str) -> Shown:

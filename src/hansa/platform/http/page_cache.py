@@ -23,7 +23,7 @@ from hansa.platform.cache.changes import Changes
 from hansa.platform.http.request import choose_locale, locale_of
 from hansa.platform.resilience.single_flight import Flights
 
-LARGEST_BYTES = 64 * 1024 * 1024
+LARGEST_BYTES = 32 * 1024 * 1024
 FREE_SHARE = 4
 """Answers to free texts, of which anybody can make up any number, get at most one part in four of the room."""
 LARGEST_ENTRY = 1024 * 1024
@@ -85,33 +85,61 @@ class Form:
 class Entry:
     """An answer: plain, and compressed where that is worth while."""
 
-    __slots__ = ("etag", "is_free", "is_page", "name", "number", "plain", "size", "tags", "until", "zipped")
+    __slots__ = (
+        "_headers",
+        "_zipped",
+        "etag",
+        "is_free",
+        "is_page",
+        "name",
+        "number",
+        "plain",
+        "size",
+        "tags",
+        "until",
+    )
 
-    def __init__(self, *, response: Response, name: str, tags: tuple[str, ...], number: int, is_page: bool) -> None:
+    def __init__(
+        self,
+        *,
+        response: Response,
+        name: str,
+        tags: tuple[str, ...],
+        number: int,
+        is_page: bool,
+        is_free: bool,
+    ) -> None:
         body = bytes(response.body)
         self.name = name
         self.tags = tags
         self.number = number
         self.until = 0.0
-        self.is_free = False
+        self.is_free = is_free
         self.is_page = is_page
         digest = hashlib.blake2b(body, digest_size=12).hexdigest()
         self.etag = response.headers.get("etag", f'"{digest}"')
         headers = [(key.decode(), value.decode()) for key, value in response.raw_headers]
         headers = [pair for pair in headers if pair[0] not in ("content-length", "etag", "vary", "x-request-id")]
         headers.append(("vary", varied(response.headers.get("vary", ""))))
+        self._headers = headers
         self.plain = _form(headers, self.etag, body)
-        zipped = gzip.compress(body, 6, mtime=0) if len(body) >= LEAST_ZIPPED else body
-        self.zipped = (
-            _form([*headers, ("content-encoding", "gzip")], f"W/{self.etag}", zipped)
-            if len(zipped) < len(body)
-            else self.plain
-        )
-        self.size = len(body) + (len(zipped) if self.zipped is not self.plain else 0) + OVERHEAD
+        # Of an answer to a free text nobody knows whether it is ever asked for again.
+        self._zipped = None if is_free else self._compressed()
+        self.size = len(body) + len(self._zipped.body if self._zipped else body) + OVERHEAD
 
     def form(self, accepted: str | None) -> Form:
         """The form for a client that accepts these encodings."""
-        return self.zipped if accepted and takes_gzip(accepted) else self.plain
+        if not accepted or not takes_gzip(accepted):
+            return self.plain
+        if self._zipped is None:
+            self._zipped = self._compressed()
+        return self._zipped
+
+    def _compressed(self) -> Form:
+        body = self.plain.body
+        if len(body) < LEAST_ZIPPED or len(zipped := gzip.compress(body, 6, mtime=0)) >= len(body):
+            return self.plain
+        return _form([*self._headers, ("content-encoding", "gzip")], f"W/{self.etag}", zipped)
 
     def response(self, request: Request) -> Response:
         """As a response of the framework, to whoever did not find it at once."""
@@ -250,8 +278,7 @@ class PageCache:
         if response.status_code != 200 or not tags or "set-cookie" in response.headers:
             return response
         is_page = not request.scope["path"].startswith(API)
-        entry = Entry(response=response, name=name, tags=tags, number=number, is_page=is_page)
-        entry.is_free = kept.is_free
+        entry = Entry(response=response, name=name, tags=tags, number=number, is_page=is_page, is_free=kept.is_free)
         if entry.size <= LARGEST_ENTRY and not self._changes.is_changed(tags, since=number):
             entry.until = self._monotonic() + getattr(asked.state, "kept_s", KEPT_S)
             (self._free if kept.is_free else self._common).put(key, entry)

@@ -35,7 +35,7 @@ from hansa.kernel.ids import is_id, slot_of, slot_of_value
 from hansa.platform.database.platform_tables import service_metadata
 from hansa.platform.database.port import Database, forbid_open_transaction
 from hansa.platform.database.statement import Statement, rows_parameter
-from hansa.platform.database.tables import MOMENT, SLOT, TEXT, field, key, optional, slot
+from hansa.platform.database.tables import MOMENT, SLOT, TEXT, field, key, key_by, optional, slot
 from hansa.platform.security.key_file import KEY_BYTES
 
 T = TypeVar("T")
@@ -63,6 +63,8 @@ PERSON_KEYS = Table(
     field("wrapped", TEXT),
     field("made_at", MOMENT),
     optional("erased_at", MOMENT),
+    key_by("person", "slot"),
+    sqlite_with_rowid=False,
 )
 """The wrapped key of each person; of an erased one only the row stays, so that no second key is ever made."""
 

@@ -67,5 +67,6 @@ def upgrade() -> None:
         sa.Column("wrapped", sa.Text(), nullable=False),
         sa.Column("made_at", sa.BigInteger(), nullable=False),
         sa.Column("erased_at", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("slot", "person", name=op.f("person_keys_pk")),
+        sa.PrimaryKeyConstraint("person", "slot", name=op.f("person_keys_pk")),
+        sqlite_with_rowid=False,
     )

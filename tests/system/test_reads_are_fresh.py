@@ -81,6 +81,31 @@ async def test_the_last_piece_sold_is_shown_by_the_next_read_everywhere(shop: Op
         assert before[name] != after[name], name
 
 
+async def test_an_answer_that_was_kept_has_the_headers_of_the_first(shop: OpenedShop):
+    await put(shop)
+    for path in READS.values():
+        told = []
+        for _ in range(2):
+            async with shop.session.get(path) as response:
+                told.append({name.lower(): value for name, value in response.headers.items()})
+        varying = {"date", "x-request-id", "content-length", "etag", "vary", "transfer-encoding"}
+        first, second = ({name: value for name, value in each.items() if name not in varying} for each in told)
+        assert first == second, path
+        assert first["x-content-type-options"] == "nosniff", path
+
+
+async def test_a_query_may_be_sent_without_being_encoded(shop: OpenedShop):
+    await put(shop)
+    base = shop.session._base_url
+    assert base is not None
+    for text in ("中", "café", "\N{GRINNING FACE}"):
+        reader, writer = await asyncio.open_connection(base.host, base.port)
+        writer.write(f"GET /api/v1/search?q={text} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200"), text
+
+
 async def test_a_flash_sale_is_announced_on_the_next_page(shop: OpenedShop):
     await put(shop)
     staff = await shop.staff()

@@ -106,8 +106,4 @@ def order_number(identifier: str) -> str:
 
 
 def _base32(value: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        value, digit = divmod(value, 32)
-        digits.append(_CROCKFORD[digit])
-    return "".join(reversed(digits))
+    return "".join([_CROCKFORD[(value >> shift) & 31] for shift in range(5 * (width - 1), -1, -5)])

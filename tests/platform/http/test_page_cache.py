@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from hansa.kernel.channel import Channel
 from hansa.platform.cache.changes import Changes
+from hansa.platform.http.headers import HEADERS
 from hansa.platform.http.page_cache import KEPT_S, Cacheable, PageCache, takes_gzip
 from tests.clocks import ManualClock
 
@@ -79,6 +80,39 @@ async def test_an_answer_is_made_once_until_something_it_shows_has_changed():
 
     shop.changes.tell(("other", "list"))
     assert [await shop.text(), await shop.text()] == ["2 en ", "2 en "]
+
+
+async def test_what_is_kept_bears_the_headers_that_every_answer_has():
+    shop = Shop()
+    shop.headers = {"x-frame-options": "SAMEORIGIN"}
+    await shop.ask()
+
+    entry = shop.cache.find(shop.cache.key("/api/v1/tea", "", None))
+
+    assert entry is not None
+    for accepted in (None, "gzip"):
+        for headers in (dict(entry.form(accepted).headers), dict(entry.form(accepted).unchanged)):
+            assert headers.items() >= {**HEADERS, "x-frame-options": "SAMEORIGIN"}.items()
+
+
+async def test_what_anybody_can_make_up_pushes_nothing_else_out():
+    shop = Shop(largest_bytes=40_000)
+    await shop.text("/api/v1/tea", "limit=5")
+
+    for number in range(200):
+        await shop.text("/api/v1/tea", f"tag={number}")
+        await shop.text("/api/v1/tea", f"limit={number}&limit=5")
+        await shop.text("/api/v1/tea", f"limit=5{'0' * number}&currency=USD")
+
+    made = len(shop.made)
+    await shop.text("/api/v1/tea", "limit=5")
+    assert len(shop.made) == made
+
+
+async def test_of_long_headers_only_the_beginning_counts():
+    shop = Shop()
+
+    assert shop.cache.key("/api/v1/tea", "", "zh," + "x" * 100_000) == shop.cache.key("/api/v1/tea", "", "zh")
 
 
 async def test_the_safety_net_is_a_lifetime():

@@ -7,6 +7,7 @@ little more than the server itself. The routes see the requests of both as the f
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from hansa.kernel.errors import BusinessError
 from hansa.kernel.ids import Ids
 from hansa.platform.http import problems
 from hansa.platform.http.early import Early, EarlyHook
+from hansa.platform.http.headers import finished
 from hansa.platform.http.observing import Correlations, bearer_from
 from hansa.platform.http.pacing import Pacing
 from hansa.platform.http.page_cache import Endpoint, Headers, PageCache
@@ -26,14 +28,8 @@ from hansa.platform.http.tokens import KnownTokens
 from hansa.platform.telemetry.metrics import RequestMetrics
 
 READ = ("GET", "HEAD")
-HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "x-frame-options": "DENY",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-}
-"""What every answer has, unless it has its own."""
-_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+_OF_QUERIES = "%&=+;,/?:@!$'()*~-._"
+"""What stands in a query as it is; all else is encoded, as clients should have done."""
 
 Header = Callable[[str], str | None]
 Ready = tuple[int, Headers, bytes]
@@ -84,7 +80,10 @@ class FrontDoor:
         headers = _joined(scope["headers"])
         remote = self._proxies.remote(scope["client"][0], headers.get("x-forwarded-for", "")) if scope["client"] else ""
         query = scope["query_string"].decode("latin-1")
-        ready, found = self._looked_up(scope["method"], scope["path"], query, headers.get, remote)
+        found = None
+        ready = self._kept(scope["method"], scope["path"], query, headers.get, remote)
+        if ready is None:
+            ready, found = self._routed(scope["method"], scope["path"], headers.get, remote)
         if ready is not None:
             raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in ready[1]]
             await send({"type": "http.response.start", "status": ready[0], "headers": raw})
@@ -97,11 +96,19 @@ class FrontDoor:
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Granian's own interface."""
         verb, path, query, headers = scope.method, scope.path, scope.query_string, scope.headers
+        if not query.isascii():
+            query = quote(query, safe=_OF_QUERIES)
         peer, _, port = scope.client.rpartition(":")
         remote = peer.strip("[]")
         if self._proxies.is_trusted(remote):
             remote = self._proxies.remote(remote, _forwarded(headers))
-        ready, found = self._looked_up(verb, path, query, headers.get, remote)
+        ready = self._kept(verb, path, query, headers.get, remote)
+        if ready is not None:
+            proto.response_bytes(*ready)
+            return
+        if not self._pacing.may_begin():
+            await self._pacing.turn()
+        ready, found = self._routed(verb, path, headers.get, remote)
         if ready is not None:
             proto.response_bytes(*ready)
             return
@@ -112,7 +119,7 @@ class FrontDoor:
             "method": verb,
             "scheme": scope.scheme,
             "path": path,
-            "query_string": query.encode("latin-1"),
+            "query_string": query.encode("ascii"),
             "root_path": "",
             "headers": raw,
             "client": (remote, int(port) if port.isdigit() else 0),
@@ -122,12 +129,8 @@ class FrontDoor:
 
     # What is ready
 
-    def _looked_up(
-        self, verb: str, path: str, query: str, header: Header, remote: str
-    ) -> tuple[Ready | None, Found | None]:
-        """The answer, if there is one without asking anybody, else the route and the named parts of the path."""
-        if (ready := self._kept(verb, path, query, header, remote)) is not None:
-            return ready, None
+    def _routed(self, verb: str, path: str, header: Header, remote: str) -> tuple[Ready | None, Found | None]:
+        """The answer of who is turned away without asking anybody, else the route and the named parts of the path."""
         found = self._router.find(path, verb)
         if found is not None and found[0].early is not None:
             return self._turned_away(found[0], found[1], verb, header, remote), found
@@ -185,13 +188,6 @@ class FrontDoor:
             response = await found[0].endpoint(Request(scope, receive, send))
         response.raw_headers = finished(response)
         await response(scope, receive, send)
-
-
-def finished(response: Response) -> list[tuple[bytes, bytes]]:
-    """A response's headers and those that every answer has."""
-    own = response.raw_headers
-    names = {name for name, _ in own}
-    return [*own, *(header for header in _RAW_HEADERS if header[0] not in names)]
 
 
 def _joined(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

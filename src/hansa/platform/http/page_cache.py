@@ -8,6 +8,7 @@ So telling a change costs nothing here, and a fill that is late loses.
 
 import gzip
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from starlette.responses import Response
 from hansa.kernel.channel import Channel
 from hansa.kernel.clock import Clock
 from hansa.platform.cache.changes import Changes
-from hansa.platform.http.request import choose_locale, locale_of
+from hansa.platform.http.headers import finished
+from hansa.platform.http.request import LARGEST_LANGUAGES, choose_locale, locale_of
 from hansa.platform.resilience.single_flight import Flights
 
 LARGEST_BYTES = 32 * 1024 * 1024
@@ -37,6 +39,10 @@ MOST_FIELDS = 32
 LEAST_ZIPPED = 400
 """Smaller bodies gain nothing from being compressed."""
 QUERIES_REMEMBERED = 2048
+LONGEST_ENCODINGS = 200
+_FEW_VALUES = {"category": r"(?s).+", "currency": r"[A-Z]{3}", "limit": r"[1-9][0-9]{0,2}"}
+"""The fields, and the spelling of their values, of which there are only so many: what is not one of the few is an
+error, which is not kept."""
 API = "/api/"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -53,22 +59,27 @@ class Cacheable:
     is_free: bool = False
     """Whether a field takes any text, as a search does."""
 
-    def canonical(self, query: str) -> str | None:
-        """The query in one order and spelling, or None if answers to it are not kept."""
+    def canonical(self, query: str) -> tuple[str, bool] | None:
+        """The query in one order and spelling, and whether anybody can make up any number of its kind; None if answers
+        to it are not kept."""
         return _canonical(self, query) if len(query) <= LONGEST_QUERY else None
 
 
 @lru_cache(maxsize=QUERIES_REMEMBERED)
-def _canonical(kept: Cacheable, query: str) -> str | None:
+def _canonical(kept: Cacheable, query: str) -> tuple[str, bool] | None:
     if not query:
-        return ""
+        return "", kept.is_free
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
         return None
     if any(name not in kept.fields and not (kept.prefix and name.startswith(kept.prefix)) for name, _ in pairs):
         return None
-    return urlencode(sorted(pairs, key=lambda pair: pair[0]))  # of one field the order may mean something
+    is_common = len(dict(pairs)) == len(pairs) and all(
+        name in _FEW_VALUES and re.fullmatch(_FEW_VALUES[name], value) for name, value in pairs
+    )
+    # Of one field the order may mean something.
+    return urlencode(sorted(pairs, key=lambda pair: pair[0])), kept.is_free or not is_common
 
 
 class Form:
@@ -118,7 +129,7 @@ class Entry:
         self.is_page = is_page
         digest = hashlib.blake2b(body, digest_size=12).hexdigest()
         self.etag = response.headers.get("etag", f'"{digest}"')
-        headers = [(key.decode(), value.decode()) for key, value in response.raw_headers]
+        headers = [(key.decode(), value.decode()) for key, value in finished(response)]
         headers = [pair for pair in headers if pair[0] not in ("content-length", "etag", "vary", "x-request-id")]
         headers.append(("vary", varied(response.headers.get("vary", ""))))
         self._headers = headers
@@ -129,7 +140,7 @@ class Entry:
 
     def form(self, accepted: str | None) -> Form:
         """The form for a client that accepts these encodings."""
-        if not accepted or not takes_gzip(accepted):
+        if not accepted or not takes_gzip(accepted[:LONGEST_ENCODINGS]):
             return self.plain
         if self._zipped is None:
             self._zipped = self._compressed()
@@ -220,7 +231,7 @@ class PageCache:
     def key(self, path: str, query: str, languages: str | None) -> str:
         """What an answer depends on. Pages have their language in the path."""
         if path.startswith(API):
-            return f"{self.locale_of(languages or '')} {path}?{query}"
+            return f"{self.locale_of((languages or '')[:LARGEST_LANGUAGES])} {path}?{query}"
         return f"{path}?{query}"
 
     def find(self, key: str) -> Entry | None:
@@ -247,18 +258,19 @@ class PageCache:
     async def answer(self, request: Request, kept: Cacheable, endpoint: Endpoint, *, name: str) -> Response | None:
         """The answer to a request of a route, kept or made now; None if such a request is none for the cache."""
         path = request.scope["path"]
-        query = kept.canonical(request.scope["query_string"].decode("latin-1"))
-        if query is None or len(path) > LONGEST_PATH or request.method not in ("GET", "HEAD"):
+        canonical = kept.canonical(request.scope["query_string"].decode("latin-1"))
+        if canonical is None or len(path) > LONGEST_PATH or request.method not in ("GET", "HEAD"):
             return None
         if self.is_closed() and not path.startswith(API):
             return None
+        query, is_free = canonical
         key = self.key(path, query, request.headers.get("accept-language"))
         if (entry := self.find(key)) is not None:
             return entry.response(request)
         number = self._changes.number
 
         async def fill() -> Response | Entry:
-            return await self._filled(request, kept, endpoint, key=key, query=query, name=name)
+            return await self._filled(request, endpoint, key=key, query=query, name=name, is_free=is_free)
 
         # Whoever comes after a change shares no fill that began before it.
         made = await self._flights.share(f"{number} {key}", fill)
@@ -269,7 +281,7 @@ class PageCache:
         await self._flights.close()
 
     async def _filled(
-        self, request: Request, kept: Cacheable, endpoint: Endpoint, *, key: str, query: str, name: str
+        self, request: Request, endpoint: Endpoint, *, key: str, query: str, name: str, is_free: bool
     ) -> Response | Entry:
         number = self._changes.number
         asked = self._impersonal(request, query)
@@ -278,10 +290,10 @@ class PageCache:
         if response.status_code != 200 or not tags or "set-cookie" in response.headers:
             return response
         is_page = not request.scope["path"].startswith(API)
-        entry = Entry(response=response, name=name, tags=tags, number=number, is_page=is_page, is_free=kept.is_free)
+        entry = Entry(response=response, name=name, tags=tags, number=number, is_page=is_page, is_free=is_free)
         if entry.size <= LARGEST_ENTRY and not self._changes.is_changed(tags, since=number):
             entry.until = self._monotonic() + getattr(asked.state, "kept_s", KEPT_S)
-            (self._free if kept.is_free else self._common).put(key, entry)
+            (self._free if is_free else self._common).put(key, entry)
         return entry
 
     def _impersonal(self, request: Request, query: str) -> Request:

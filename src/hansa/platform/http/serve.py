@@ -18,6 +18,8 @@ BACKLOG = 4096
 GRACE_S = 5.0
 HEADER_TIMEOUT_MS = 10_000
 """How long a connection may take to say what it wants; also how long an idle one is kept."""
+LARGEST_HEAD = 64 * 1024
+"""Bytes of a request's line and headers; larger ones are refused by the server."""
 START_LOOKS = 200
 START_LOOK_S = 0.02
 
@@ -55,7 +57,7 @@ class HttpServer:
             http=HTTPModes.http1,
             websockets=False,
             backlog=BACKLOG,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=LARGEST_HEAD),
             log_level=LogLevels.error,
             log_dictconfig=SERVER_LOGGING,
         )

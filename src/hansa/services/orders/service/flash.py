@@ -51,9 +51,14 @@ class FlashSales:
         try:
             yield terms
         except BaseException:
+            await self.leave(wanted)
+            raise
+
+    async def leave(self, wanted: Wanted | None) -> None:
+        """Give up one's turn: no order comes of it."""
+        if wanted is not None:
             with suppress(Fault):  # then the turn ends by itself
                 await self._promotions.leave(key=wanted.key, sale_id=wanted.sale_id)
-            raise
 
     async def admit(self, record: Record) -> None:
         """Claim the pieces of an order that came from a flash sale. Raises ADMIT_ERRORS of promotions."""

@@ -177,7 +177,10 @@ class Placing:
         fresh = await self._sealed(wish, basket, quote)
         claim = Claim(slot=wish.slot, key=wish.key, request=wish.request, order_id=fresh.record.order.id)
         claimed = await self._opening.submit(Opening(claim, fresh.record))
-        return claimed, fresh if claimed is claim else None
+        if claimed is not claim:
+            await self._flash_sales.leave(wish.flash)
+            return claimed, None
+        return claim, fresh
 
     async def _known(self, wish: Wish) -> Claim | None:
         return await claims.find_key(self._books.database, slot=wish.slot, key=wish.key)

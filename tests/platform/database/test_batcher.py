@@ -268,3 +268,31 @@ async def test_who_looks_something_up_while_another_look_is_under_way_is_in_the_
     answers = await asyncio.gather(first, *others, return_exceptions=True)
     assert [answer if isinstance(answer, int) else type(answer) for answer in answers] == [10, 20, Poison]
     assert looks == [[1], [2, 3]]
+
+
+async def test_where_single_ones_find_the_database_busy_nobody_else_waits_for_the_same(database: Database) -> None:
+    asked: list[int] = []
+
+    async def busy(tx: Transaction, items: Sequence[int]) -> Sequence[int]:
+        asked.append(len(items))
+        raise StorageBusy
+
+    batcher: Batcher[int, int] = Batcher(database=database, act=busy, slots=lambda _: (7,))
+
+    answers = await asyncio.gather(*(batcher.submit(number) for number in range(50)), return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [StorageBusy] * 50
+    assert asked == [50, 1, 1]
+
+
+async def test_after_the_end_nothing_is_taken(database: Database) -> None:
+    await add(database, (7, SKU, 10))
+    till = Till(database)
+    early = asyncio.create_task(till.take(1))
+    await asyncio.sleep(0)  # its batch has not begun yet
+    await till.batcher.close()
+
+    for late in (early, asyncio.create_task(till.take(1))):
+        with pytest.raises(Fault):
+            await late
+    assert await available(database, sku=SKU) == 10

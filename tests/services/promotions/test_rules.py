@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,3 +136,13 @@ def test_a_ticket_is_good_for_its_member_and_sale_from_the_start_on(
     assert not is_good(ticket, sale=sale(sale_id="8"))
     assert not is_good(ticket, secret=bytes(32) if any(secret) else bytes([1] * 32))
     assert not is_good(forged)
+
+
+def test_a_cancelled_sale_is_over_for_those_whose_clocks_are_behind() -> None:
+    over = rules.cancelled(sale(), at=NOON + timedelta(seconds=3))
+    behind = NOON + timedelta(seconds=1)
+
+    assert rules.state_of(over, at=behind) == "ended"
+    assert isinstance(rules.closed(over, at=behind), FlashSaleEnded)
+    with pytest.raises(FlashSaleEnded):
+        rules.cancelled(over, at=behind)

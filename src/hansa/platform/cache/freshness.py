@@ -72,8 +72,9 @@ class Freshness:
                 continue
             told.update(dict.fromkeys(tags(envelope.body)))
             self._number += 1
-            if len(self._under_way) < MOST_UNDER_WAY:
-                self._under_way[envelope.id] = self._number
+            if len(self._under_way) >= MOST_UNDER_WAY:  # of what another process delivers nobody tells here
+                del self._under_way[next(iter(self._under_way))]
+            self._under_way[envelope.id] = self._number
         self._changes.tell(told)
 
     def delivered(self, envelopes: Sequence[Envelope]) -> None:

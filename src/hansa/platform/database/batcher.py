@@ -25,6 +25,11 @@ Answer = TypeVar("Answer")
 LARGEST_BATCH = 256
 """Items served at once; more wait for the next batch."""
 
+MOST_BUSY = 2
+"""Single items in a row for which the database is busy, until it is for all of the batch."""
+MOST_WAITING = 64 * LARGEST_BATCH
+"""Items in the queue, past which nothing more is taken."""
+
 Act = Callable[[Transaction, Sequence[Item]], Awaitable[Sequence[Answer | Exception]]]
 """Answers each item in the order of arrival; an exception among the answers is its caller's alone."""
 Look = Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]]
@@ -39,6 +44,7 @@ class _Gathering(ABC, Generic[Item, Answer]):
         self._largest = largest
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._running: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     async def submit(self, item: Item) -> Answer:
         """What was answered for the item; it goes on if the caller leaves.
@@ -47,6 +53,10 @@ class _Gathering(ABC, Generic[Item, Answer]):
         StorageBusy if nothing was.
         """
         forbid_open_transaction("a batch was asked for")
+        if self._is_closed:
+            raise self._broken_off()
+        if len(self._waiting) >= MOST_WAITING:
+            raise StorageBusy(f"too many wait for batches of {self._name}")
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((item, outcome))
@@ -56,7 +66,8 @@ class _Gathering(ABC, Generic[Item, Answer]):
         return await outcome
 
     async def close(self) -> None:
-        """Break off what is under way, as if the process had died: its callers get a Fault."""
+        """Break off what is under way, as if the process had died: its callers get a Fault, and so does who comes."""
+        self._is_closed = True
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
@@ -87,9 +98,7 @@ class _Gathering(ABC, Generic[Item, Answer]):
                 raise Fault(f"{len(batch)} items of {self._name} were given {len(answers)} answers")
         except Exception as error:
             if len(batch) > 1 and _kept_nothing(error):
-                # One bad item must not hurt its neighbours: each by itself from here on.
-                for member in batch:
-                    await self._serve([member])
+                await self._serve_singly(batch)
                 return
             for _, outcome in batch:
                 _fail(outcome, error)
@@ -99,6 +108,19 @@ class _Gathering(ABC, Generic[Item, Answer]):
                 _fail(outcome, answer)
             elif not outcome.done():
                 outcome.set_result(answer)
+
+    async def _serve_singly(self, batch: Sequence[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+        """One bad item must not hurt its neighbours: each by itself. But where the database is too busy for single ones
+        too, the others are not made to wait for the same, one after the other."""
+        times_busy = 0
+        for member in batch:
+            outcome = member[1]
+            if times_busy >= MOST_BUSY:
+                _fail(outcome, StorageBusy(f"{self._name} is busy"))
+                continue
+            await self._serve([member])
+            is_busy = outcome.done() and not outcome.cancelled() and isinstance(outcome.exception(), StorageBusy)
+            times_busy = times_busy + 1 if is_busy else 0
 
     def _broken_off(self) -> Fault:
         return Fault(f"a batch of {self._name} was broken off")

@@ -96,7 +96,10 @@ class PostgresDatabase(Database):
                 except BaseException:
                     await _undisturbed(_roll_back(connection))
                     raise
-                await _undisturbed(_commit(connection))
+                await _undisturbed(self._commit(connection, transaction))
+
+    async def _commit(self, connection: Connection, transaction: Transaction) -> None:
+        await _commit(connection)
         self._committed(transaction)
 
     @asynccontextmanager

@@ -60,12 +60,11 @@ class SqliteDatabase(Database):
                     yield transaction
                     await transaction.flush()
                     transaction.check()
-                    await self._commit(connection)
+                    await self._commit(connection, transaction)
                 except BaseException:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
                     raise
-        self._committed(transaction)
 
     @asynccontextmanager
     async def read(self, *slots: int) -> AsyncIterator[Reader]:
@@ -102,8 +101,9 @@ class SqliteDatabase(Database):
             raise Fault(f"the database {self.name} is closed")
         return self._writer
 
-    async def _commit(self, connection: sqlite3.Connection) -> None:
-        """Wait for the disk outside the loop. A cancelled caller still waits, so that the connection is never torn."""
+    async def _commit(self, connection: sqlite3.Connection, transaction: Transaction) -> None:
+        """Wait for the disk outside the loop. A cancelled caller still waits, so that the connection is never torn, and
+        what was committed is told."""
         commit = self._committer.submit(connection.commit)
         cancelled: asyncio.CancelledError | None = None
         while not commit.done():
@@ -115,6 +115,7 @@ class SqliteDatabase(Database):
                 break
         with translated():
             commit.result()
+        self._committed(transaction)
         if cancelled is not None:
             raise cancelled
 

@@ -108,7 +108,7 @@ class Ledger:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # whatever it is, everybody who waits must hear of it
             return [Fault(f"the ledger is not writable: {error}") for _ in acts]
         return results
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from hansa.kernel.ids import slot_of
 from hansa.platform.database.port import Transaction
 from hansa.platform.messaging.port import Consumer, Received
 from hansa.services.inventory.events import ReservationExpired
@@ -11,7 +12,7 @@ from hansa.services.payments.events import PaymentCaptured, PaymentFailed, Payme
 
 
 def consumers(service: OrdersService) -> Sequence[Consumer[Any]]:
-    """Orders are locked in the order of their ids, so that two batches never wait for each other in a ring."""
+    """Orders are locked in the order of their keys, so that two batches never wait for each other in a ring."""
 
     async def captured(tx: Transaction, news: Sequence[Received[PaymentCaptured]]) -> None:
         events = sorted((each.event for each in news), key=_order)
@@ -45,5 +46,7 @@ def consumers(service: OrdersService) -> Sequence[Consumer[Any]]:
     ]
 
 
-def _order(event: PaymentCaptured | PaymentFailed | PaymentRefunded | PaymentRefundFailed | ReservationExpired) -> int:
-    return int(event.order_id)
+def _order(
+    event: PaymentCaptured | PaymentFailed | PaymentRefunded | PaymentRefundFailed | ReservationExpired,
+) -> tuple[int, int]:
+    return slot_of(event.order_id), int(event.order_id)

@@ -96,9 +96,14 @@ def check_draft(draft: FlashSaleDraft, *, currencies: Sequence[str], at: datetim
         raise FlashSaleInvalid(pointer="/ends_at", reason="this has passed already")
 
 
+def is_over(sale: Sale, *, at: datetime) -> bool:
+    """Whether it has ended; a cancelled one for good, also for those whose clocks are behind."""
+    return sale.is_cancelled or at >= sale.ends_at
+
+
 def state_of(sale: Sale, *, at: datetime) -> State:
     """Open from the first microsecond on, and no more in the last."""
-    if at >= sale.ends_at:
+    if is_over(sale, at=at):
         return "ended"
     if at < sale.starts_at:
         return "scheduled"
@@ -107,7 +112,7 @@ def state_of(sale: Sale, *, at: datetime) -> State:
 
 def closed(sale: Sale, *, at: datetime) -> BusinessError | None:
     """Why nobody can buy at this time, if so."""
-    if at >= sale.ends_at:
+    if is_over(sale, at=at):
         return FlashSaleEnded(ends_at=sale.ends_at)
     if at < sale.starts_at:
         return TooEarly(starts_at=sale.starts_at)
@@ -167,7 +172,7 @@ def recorded(sale: Sale, *, at: datetime) -> FlashSaleRecord:
 
 def cancelled(sale: Sale, *, at: datetime) -> Sale:
     """Raises FlashSaleEnded for one that is over."""
-    if at >= sale.ends_at:
+    if is_over(sale, at=at):
         raise FlashSaleEnded(ends_at=sale.ends_at)
     return replace(sale, ends_at=at, is_cancelled=True, version=sale.version + 1)
 

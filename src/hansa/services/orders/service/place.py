@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from hansa.kernel.channel import Channel
 from hansa.kernel.clock import to_micros
-from hansa.kernel.errors import BusinessError, Fault, IdempotencyKeyReused
+from hansa.kernel.errors import BusinessError, CommandInFlight, Fault, IdempotencyKeyReused
 from hansa.kernel.ids import guest_name
 from hansa.platform.database.batcher import Batcher
 from hansa.platform.database.idempotency import digest
@@ -206,7 +206,7 @@ class Placing:
 
     async def _earlier(self, tx: Transaction, claim: Claim) -> Claim | Exception:
         earlier = await claims.find_key(tx, slot=claim.slot, key=claim.key)
-        return earlier or Fault("a key was taken and forgotten at once")
+        return earlier or CommandInFlight()  # whoever had it has just been refused, and given it back
 
     async def _basket(self, wish: Wish) -> Basket | None:
         """What the cart holds, if a cart is to be ordered."""

@@ -104,15 +104,26 @@ _PLACED = rows_parameter(
     is_told=FLAG,
     **{name: ORDERS.c[name].type for name in _CHANGING if name not in _OF_THE_UNDONE},
 )
+_AS_READ = (
+    select(_PLACED)
+    .join(
+        ORDERS,
+        and_(
+            ORDERS.c.slot == _PLACED.c.slot,
+            ORDERS.c.order_id == _PLACED.c.order_id,
+            ORDERS.c.version == _PLACED.c.since,
+            ORDERS.c.answer.is_not(None) == _PLACED.c.is_told,
+        ),
+    )
+    # An UPDATE alone would lock in whatever order the plan has.
+    .order_by(ORDERS.c.slot, ORDERS.c.order_id)
+    .with_for_update(of=ORDERS)
+    .subquery("as_read")
+)
 PLACE_ORDERS = Statement(
     update(ORDERS)
-    .where(
-        ORDERS.c.slot == _PLACED.c.slot,
-        ORDERS.c.order_id == _PLACED.c.order_id,
-        ORDERS.c.version == _PLACED.c.since,
-        ORDERS.c.answer.is_not(None) == _PLACED.c.is_told,
-    )
-    .values({name: _PLACED.c[name] for name in _CHANGING if name not in _OF_THE_UNDONE} | {"resume_at": None})
+    .where(ORDERS.c.slot == _AS_READ.c.slot, ORDERS.c.order_id == _AS_READ.c.order_id)
+    .values({name: _AS_READ.c[name] for name in _CHANGING if name not in _OF_THE_UNDONE} | {"resume_at": None})
     .returning(ORDERS.c.order_id)
 )
 _COUNTED = rows_parameter(
@@ -179,7 +190,7 @@ async def save(tx: Transaction, record: Record, *, since: Record) -> None:
 
 async def place(tx: Transaction, changes: Sequence[tuple[Record, Record]]) -> set[str]:
     """Make pending orders placed, each as it was read and as it is to be; say which are, for those that have changed
-    meanwhile are left alone: every other status has another version. Nobody need have locked them."""
+    meanwhile are left alone: every other status has another version. They are locked here, in their order."""
     rows = []
     for before, after in sorted(changes, key=lambda change: (change[0].slot, int(change[0].order.id))):
         payment = after.order.payments[0]

@@ -112,3 +112,19 @@ async def test_what_runs_is_broken_off_in_the_order_in_which_it_began() -> None:
     await soon.close()
 
     assert ended == list(range(1, 51))
+
+
+async def test_who_gives_up_waiting_for_quiet_breaks_nothing_off() -> None:
+    sweeping = Sweeping()
+    soon = Soon(sweeping, name="sweep")
+    sweeping.written.add(1)
+    await soon.kick()
+    impatient = asyncio.create_task(soon.quiet())
+    await asyncio.sleep(0)
+
+    impatient.cancel()
+    await asyncio.wait([impatient])
+    sweeping.gate.set()
+    await soon.quiet()
+
+    assert sweeping.seen == {1}

@@ -38,9 +38,9 @@ class Soon:
         self._running[task] = None
 
     async def quiet(self) -> None:
-        """Wait until nothing runs and nothing is owed: for tests and orderly stops."""
+        """Wait until nothing runs and nothing is owed. Whoever gives up waiting breaks nothing off."""
         while self._running:
-            await asyncio.gather(*self._running)
+            await asyncio.wait(self._running)
 
     async def close(self) -> None:
         """Break off what runs, and run nothing any more: the job after the next start does it."""

@@ -1,4 +1,4 @@
-"""In one turn of the loop only so many requests begin; the others follow in the order in which they came."""
+"""In one turn of the loop only so many requests of a route begin; the others follow in the order of arrival."""
 
 import asyncio
 
@@ -7,9 +7,9 @@ from hansa.platform.http.pacing import Pacing
 MOST = 4
 
 
-async def begin(pacing: Pacing, begun: list[int], number: int) -> None:
-    if not pacing.may_begin():
-        await pacing.turn()
+async def begin(pacing: Pacing, begun: list[int], number: int, lane: str = "sale") -> None:
+    if not pacing.may_begin(lane):
+        await pacing.turn(lane)
     begun.append(number)
 
 
@@ -66,4 +66,16 @@ async def test_after_a_crowd_there_is_no_waiting():
 
     await asyncio.sleep(0)
 
-    assert pacing.may_begin()
+    assert pacing.may_begin("sale")
+
+
+async def test_a_crowd_at_one_route_holds_up_nobody_at_another():
+    pacing, begun = Pacing(most=1), list[int]()
+
+    tasks = [asyncio.create_task(begin(pacing, begun, number)) for number in range(50)]
+    tasks.append(asyncio.create_task(begin(pacing, begun, 50, lane="orders")))
+    await asyncio.sleep(0)
+
+    assert begun == [0, 50]
+    await asyncio.gather(*tasks)
+    assert begun == [0, 50, *range(1, 50)]

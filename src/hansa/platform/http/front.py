@@ -80,10 +80,10 @@ class FrontDoor:
         headers = _joined(scope["headers"])
         remote = self._proxies.remote(scope["client"][0], headers.get("x-forwarded-for", "")) if scope["client"] else ""
         query = scope["query_string"].decode("latin-1")
-        found = None
+        found = self._router.find(scope["path"], scope["method"])
         ready = self._kept(scope["method"], scope["path"], query, headers.get, remote)
         if ready is None:
-            ready, found = self._routed(scope["method"], scope["path"], headers.get, remote)
+            ready = self._early(found, scope["method"], headers.get, remote)
         if ready is not None:
             raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in ready[1]]
             await send({"type": "http.response.start", "status": ready[0], "headers": raw})
@@ -106,9 +106,11 @@ class FrontDoor:
         if ready is not None:
             proto.response_bytes(*ready)
             return
-        if not self._pacing.may_begin():
-            await self._pacing.turn()
-        ready, found = self._routed(verb, path, headers.get, remote)
+        found = self._router.find(path, verb)
+        lane = found[0].path if found is not None else ""
+        if not self._pacing.may_begin(lane):
+            await self._pacing.turn(lane)
+        ready = self._early(found, verb, headers.get, remote)
         if ready is not None:
             proto.response_bytes(*ready)
             return
@@ -129,12 +131,11 @@ class FrontDoor:
 
     # What is ready
 
-    def _routed(self, verb: str, path: str, header: Header, remote: str) -> tuple[Ready | None, Found | None]:
-        """The answer of who is turned away without asking anybody, else the route and the named parts of the path."""
-        found = self._router.find(path, verb)
-        if found is not None and found[0].early is not None:
-            return self._turned_away(found[0], found[1], verb, header, remote), found
-        return None, found
+    def _early(self, found: Found | None, verb: str, header: Header, remote: str) -> Ready | None:
+        """The answer of who is turned away without asking anybody."""
+        if found is None or found[0].early is None:
+            return None
+        return self._turned_away(found[0], found[1], verb, header, remote)
 
     def _kept(self, verb: str, path: str, query: str, header: Header, remote: str) -> Ready | None:
         """A page that is kept under just this address. One under another spelling of it is found by its route."""

@@ -39,8 +39,11 @@ class Soon:
 
     async def quiet(self) -> None:
         """Wait until nothing runs and nothing is owed. Whoever gives up waiting breaks nothing off."""
-        while self._running:
-            await asyncio.wait(self._running)
+        while running := list(self._running):
+            await asyncio.wait(running)
+            for task in running:
+                if not task.cancelled():
+                    task.result()  # what ends a process ends whoever waits
 
     async def close(self) -> None:
         """Break off what runs, and run nothing any more: the job after the next start does it."""

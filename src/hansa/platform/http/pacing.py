@@ -1,7 +1,7 @@
 """What is under way comes first: of each route only so many requests are begun in one turn of the loop, in the order of
 arrival.
 
-An order is answered after some twenty turns. Were thousands of requests begun in each, such as those of a flash sale
+An order is answered after many turns. Were thousands of requests begun in each, such as those of a flash sale
 that is sold out, every turn would take as long as all of them together; and were there one line for everybody, whoever
 orders something else would stand behind them.
 """

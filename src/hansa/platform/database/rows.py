@@ -1,5 +1,8 @@
 """Whole rows of a table as one set parameter, and inserting them."""
 
+from collections.abc import Callable, Mapping
+from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Table, select, true
@@ -22,4 +25,11 @@ def insert_rows(table: Table) -> Insert:
 
 def row_of(table: Table, /, **values: Any) -> tuple[Any, ...]:
     """A row for `rows`, from values by name; those without a column are left out. Raises KeyError if one is missing."""
-    return tuple(values[name] for name in table.c.keys())
+    return _in_order(table)(values)
+
+
+@cache
+def _in_order(table: Table) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Values by name as a tuple in the order of the columns; rows are made too often to ask for that each time."""
+    first, second, *others = table.c.keys()
+    return itemgetter(first, second, *others)

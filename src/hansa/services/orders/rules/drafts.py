@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import msgspec
 from msgspec.structs import replace
 
 from hansa.kernel.errors import BusinessError
@@ -93,9 +92,7 @@ def opened(*, order_id: str, quote: carts.Quote, draft: OrderDraft, locale: str,
         status="pending",
         lines=tuple(_line(line) for line in quote.lines),
         subtotal=quote.subtotal,
-        adjustments=tuple(
-            msgspec.convert(msgspec.structs.asdict(adjustment), Adjustment) for adjustment in quote.adjustments
-        ),
+        adjustments=tuple(_adjustment(adjustment) for adjustment in quote.adjustments),
         total=quote.total,
         fulfilments=(),
         payments=(payment,),
@@ -127,6 +124,20 @@ def _line(line: carts.QuoteLine) -> OrderLine:
         total=line.total,
         tax_class=line.tax_class,
         seller_id=line.seller_id,
+    )
+
+
+def _adjustment(adjustment: carts.Adjustment) -> Adjustment:
+    return Adjustment(
+        kind=adjustment.kind,
+        code=adjustment.code,
+        name=adjustment.name,
+        basis=adjustment.basis,
+        rate_ppm=adjustment.rate_ppm,
+        amount=adjustment.amount,
+        included=adjustment.included,
+        line=adjustment.line,
+        source=adjustment.source,
     )
 
 

@@ -94,8 +94,10 @@ def _placed(record: Record, *, payment: OrderPayment, at: datetime) -> Record:
 
 def _settled(record: Record, order: Order, *, told: str | None = None) -> Record:
     """Nobody looks after it any more, nobody charges it, and who placed it has an answer: the first one stays."""
-    first = record.answer or told or answers.kept(order)
-    return replace(record, order=order, answer=first, token="", resume_at=None)
+    settled = replace(record, order=order, token="", resume_at=None)
+    if first := record.answer or told:
+        return replace(settled, answer=first)
+    return replace(settled, answer=answers.kept(order), told=order)
 
 
 async def _free_cart(tx: Transaction, record: Record) -> None:

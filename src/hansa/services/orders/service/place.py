@@ -150,7 +150,10 @@ class Placing:
             record = await self._driver.drive(order_id=record.order.id, fresh=fresh)
         if record.answer is None:
             record = await self._keep_pending(record)
-        return answers.replayed(record.answer, contact=fresh.contact if fresh else await self._books.contact(record))
+        contact = fresh.contact if fresh else await self._books.contact(record)
+        if record.told is not None:
+            return answers.shown(record.told, contact=contact)
+        return answers.replayed(record.answer, contact=contact)
 
     async def _claimed(self, wish: Wish) -> tuple[Claim, Fresh | None]:
         """The order that the key stands for: a new one, unless it was used before."""

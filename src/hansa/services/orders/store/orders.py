@@ -33,8 +33,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """An order as it is kept: what may be shown of it, without personal data, and what is nobody's business.
 
     `member` is None for guests. `contact` and `token` are sealed under `person`; the token goes once the order is no
-    longer pending. `answer` is what whoever placed the order was told first; `resume_at` (microseconds) is set as long
-    as the order is pending.
+    longer pending. `answer` is what whoever placed the order was told first, and `told` the same unencoded, if that was
+    just now; `resume_at` (microseconds) is set as long as the order is pending.
     """
 
     order: Order
@@ -46,6 +46,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     answer: str | None
     attempts: int
     resume_at: int | None
+    told: Order | None = None
 
     @property
     def slot(self) -> int:

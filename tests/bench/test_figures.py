@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.figures import median, percentile, spread
-from bench.parts.ladder import parted
+from bench.parts.ladder import median_rung, parted
 from bench.results import Rung
 from bench.scalability import Scalability, TooFewPoints, fit, little_error
 
@@ -87,6 +87,12 @@ def test_two_points_are_too_few():
 def test_by_littles_law_rate_times_time_is_how_many_are_there():
     assert little_error(connections=8, throughput=400, mean_s=0.02) == pytest.approx(0)
     assert little_error(connections=8, throughput=400, mean_s=0.01) == pytest.approx(-0.5)
+
+
+def test_a_rung_that_was_climbed_three_times_is_as_its_middle():
+    measured = [Rung(connections=8, throughput=rate, mean_ms=8_000 / rate) for rate in (100, 400, 200)]
+
+    assert median_rung(measured) == Rung(connections=8, throughput=200, mean_ms=40)
 
 
 def test_what_is_predicted_was_not_fitted_and_lies_in_between():

@@ -8,11 +8,9 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 import uvloop
 from tqdm import tqdm
@@ -28,8 +26,8 @@ from hansa.kernel.errors import Fault, StorageFull
 from hansa.platform.database.migrations import NewerData
 from hansa.platform.http.serve import AddressInUse, HttpServer, check_free, free_port, told_to_stop
 from hansa.platform.leases.folder import FolderOwned, OwnedFolder, Owner, find_owner, own
-from hansa.platform.memory import leave_what_stays, use_few_heaps
-from hansa.platform.rpc.remote import create_rpc_app, remote
+from hansa.platform.memory import giving_back, leave_what_stays, use_few_heaps
+from hansa.platform.rpc.served import create_rpc_app
 from hansa.platform.security.key_file import MasterKeyInvalid
 from hansa.platform.telemetry import logs
 from hansa.services.home.contract import Home
@@ -151,7 +149,7 @@ async def _owned_shop(settings: Settings) -> AsyncIterator[tuple[Shop, OwnedFold
     except OSError as error:
         raise Refusal(f"the data folder {settings.folder} cannot be used: {error.strerror}") from None
     try:
-        await migrate_all(settings)
+        await migrate_all(settings, is_apart=True)
         shop = await compose(settings)
         try:
             if nowhere := set(settings.countries) - set(await shop.client(Shipping).countries()):
@@ -244,6 +242,7 @@ async def _serve_until(told: asyncio.Event, shop: Shop, owned: OwnedFolder) -> i
     for server in servers:
         await server.start()
     shop.start()
+    shop.jobs.start([giving_back(shop.databases.values())])
     leave_what_stays()
     owned.announce(control)
     _say(f"Hansa is open at http://{settings.host}:{settings.port}  (API: /docs, stop with Ctrl-C)")
@@ -275,9 +274,10 @@ async def _clients(settings: Settings) -> AsyncIterator[Callable[[type], Any]]:
             shop, _ = await stack.enter_async_context(_owned_shop(settings))
         except FolderOwned:
             owner = await _reachable_owner(settings)
-            session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
-            await stack.enter_async_context(session)
-            yield partial(remote, session=session, address=owner.address, token=owner.token)
+            # A shop that serves can do without the 11 MB of what it takes to call another.
+            from hansa.platform.rpc.remote import connected
+
+            yield await stack.enter_async_context(connected(address=owner.address, token=owner.token))
         else:
             yield shop.client
             await shop.settle()

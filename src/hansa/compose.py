@@ -23,6 +23,7 @@ from hansa.platform.cache.freshness import Freshness
 from hansa.platform.database.migrations import check_version, migrate
 from hansa.platform.database.platform_tables import OUTBOX_AGE
 from hansa.platform.database.port import Database
+from hansa.platform.database.upgrading_process import Upgrade, upgrade_apart
 from hansa.platform.files.folder import FolderFiles
 from hansa.platform.files.port import Files
 from hansa.platform.files.serving import media_routes
@@ -176,15 +177,27 @@ class Shop:
             await database.close()
 
 
-async def migrate_all(settings: Settings) -> None:
-    """Bring every database up to this version. Raises NewerData before any of them is touched."""
+async def migrate_all(settings: Settings, *, is_apart: bool = False) -> None:
+    """Bring every database up to this version; `is_apart` in a process of its own, which takes with it what that needs.
+
+    Raises NewerData before any of them is touched, and Fault if a migration fails.
+    """
+    outdated = []
     for stored in STORED:
-        await check_version(
-            target=database_target(settings, stored.name), name=stored.name, folder=stored.folder / "migrations"
-        )
-    for stored in STORED:
-        target = database_target(settings, stored.name)
-        await migrate(target=target, name=stored.name, folder=stored.folder / "migrations")
+        target, folder = database_target(settings, stored.name), stored.folder / "migrations"
+        if not await check_version(target=target, name=stored.name, folder=folder):
+            outdated.append((stored.name, target, folder))
+    if is_apart and outdated:
+        await upgrade_apart([_upgrade(*each) for each in outdated])
+        return
+    for name, target, folder in outdated:
+        await migrate(target=target, name=name, folder=folder)
+
+
+def _upgrade(name: str, target: Path | str, folder: Path) -> Upgrade:
+    if isinstance(target, Path):
+        return Upgrade(name=name, folder=str(folder), file=str(target.absolute()))
+    return Upgrade(name=name, folder=str(folder), dsn=target)
 
 
 async def compose(

@@ -15,6 +15,7 @@ THREAD = {"concurrent.futures", EXECUTOR}
 DOORS: dict[str, set[str]] = {
     # Time.
     "kernel/clock.py": {"time", "asyncio.sleep"},
+    "platform/memory.py": {"time"},
     # Chance. What the operating system draws is only the default, but for the names of draft files and what is made
     # once, when a process starts.
     "compose.py": {"random.SystemRandom"},
@@ -28,6 +29,7 @@ DOORS: dict[str, set[str]] = {
     "platform/database/committer.py": {"threading"},
     "platform/database/migrations.py": {"asyncio.to_thread"},
     "platform/database/upgrading.py": {"threading"},
+    "platform/database/upgrading_process.py": {"threading"},
     "platform/files/pictures.py": {"asyncio.to_thread", EXECUTOR},
     "platform/jobs/worker.py": THREAD,
     "platform/mail/smtp.py": THREAD,

@@ -1,5 +1,7 @@
 """Events are in the outbox if, and only if, their transaction has committed."""
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
@@ -42,9 +44,9 @@ async def test_a_rollback_takes_the_event_with_it(database: Database) -> None:
 async def test_the_relay_is_told_after_the_commit_and_only_then(database: Database) -> None:
     told = 0
 
-    def notify() -> None:
+    def notify(events: Sequence[Envelope]) -> None:
         nonlocal told
-        told += 1
+        told += len(events)
 
     database.on_commit_of_events(notify)
     await add(database, (7, "hat", 3))

@@ -156,3 +156,18 @@ async def test_a_closed_database_says_so(database: Database) -> None:
             pass
     with pytest.raises(Fault, match="closed"):
         await database.all(SUM)
+
+
+async def test_giving_memory_back_waits_for_who_writes_and_takes_nothing_from_anybody(database: Database) -> None:
+    await add(database, (7, "hat", 3))
+    async with database.read(7) as reader:
+        before = await reader.one(GET, slot=7, sku="hat")
+        async with asyncio.timeout(10):
+            await asyncio.create_task(database.give_back(), context=Context())
+        assert await reader.one(GET, slot=7, sku="hat") == before
+    async with database.write(7) as tx:
+        await tx.run(ADD, lines=[(7, "shoe", 3)])
+        giving = asyncio.create_task(database.give_back(), context=Context())
+        await asyncio.sleep(0)
+    await giving
+    assert await skus(database) == ["hat", "shoe"]

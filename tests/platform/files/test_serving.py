@@ -11,8 +11,9 @@ from yarl import URL
 from hansa.platform.files.folder import FolderFiles
 from hansa.platform.files.preparing import prepare
 from hansa.platform.files.serving import media_routes
-from hansa.platform.http.serve import HttpServer, free_port
+from hansa.platform.http.serve import HttpServer
 from tests.platform.files.samples import encoded, halves
+from tests.ports import free_port
 
 PICTURE = prepare(encoded(halves(400, 300)))
 WEBP = PICTURE.address.replace(".jpg", "-320.webp")

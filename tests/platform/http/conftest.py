@@ -15,8 +15,9 @@ from hansa.kernel.ids import Ids
 from hansa.kernel.principal import CUSTOMER, STAFF, Principal
 from hansa.platform.http.app import Surroundings, create_app
 from hansa.platform.http.route import ANYONE, MEMBER, STAFF_ONLY, Api, Call, Route
-from hansa.platform.http.serve import HttpServer, free_port
+from hansa.platform.http.serve import HttpServer
 from hansa.platform.telemetry.metrics import RequestMetrics
+from tests.ports import free_port
 
 
 class Spilled(BusinessError, code="tea.spilled", kind=Kind.CONFLICT):

@@ -17,10 +17,11 @@ from hansa.platform.cache.changes import Changes
 from hansa.platform.http.app import Surroundings, create_app
 from hansa.platform.http.early import Early
 from hansa.platform.http.route import MEMBER, Api, Call
-from hansa.platform.http.serve import HttpServer, free_port
+from hansa.platform.http.serve import HttpServer
 from hansa.platform.http.tokens import KEPT_S, SESSIONS, KnownTokens, session_of
 from hansa.platform.telemetry.metrics import RequestMetrics
 from tests.clocks import ManualClock
+from tests.ports import free_port
 
 
 class SoldOut(BusinessError, code="sale.sold_out", kind=Kind.CONFLICT):

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from hansa.kernel.channel import Channel
 from hansa.platform.cache.changes import Changes
+from hansa.platform.http import page_cache
 from hansa.platform.http.headers import HEADERS
 from hansa.platform.http.page_cache import KEPT_S, Cacheable, PageCache, takes_gzip
 from tests.clocks import ManualClock
@@ -262,6 +263,57 @@ async def test_free_texts_do_not_drive_out_the_rest():
     made = len(shop.made)
     await shop.text("/api/v1/tea", "limit=1")
     assert len(shop.made) == made
+
+
+async def test_a_free_text_is_kept_when_it_is_asked_for_again():
+    shop = Shop()
+
+    answers = [await shop.ask("/api/v1/search", "q=pot", kept=SEARCH) for _ in range(3)]
+
+    assert [answer.body if answer else None for answer in answers] == [b"1 en q=pot", b"2 en q=pot", b"2 en q=pot"]
+
+
+async def test_of_free_texts_that_nobody_asks_for_again_nothing_stays(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(page_cache, "MOST_ASKED_ONCE", 10)
+    shop = Shop()
+
+    for number in range(50):
+        await shop.ask("/api/v1/search", f"q=word{number}", kept=SEARCH)
+
+    assert shop.cache.size == 0
+    assert len(shop.cache._asked_once) <= 10
+
+
+@pytest.mark.parametrize("headers", [{}, {"accept_encoding": "gzip"}, {"if_none_match": "known"}])
+async def test_an_answer_that_is_not_kept_has_the_form_that_it_would_have_if_it_were(headers: dict[str, str]):
+    shop = Shop()
+    shop.padding = 5_000
+    shop.headers = {"etag": "known"}
+    asked = {"cookie": "session=secret", "accept_language": "zh", **headers}
+
+    once = await shop.ask("/api/v1/search", "q=pot", kept=SEARCH, **asked)
+    made = shop.made.pop()
+    for _ in range(2):
+        kept = await shop.ask("/api/v1/search", "q=pot", kept=SEARCH, **asked)
+
+    assert once is not None
+    assert kept is not None
+    assert len(shop.made) == 1
+    assert (once.status_code, once.body) == (kept.status_code, kept.body)
+    for name in ("vary", "etag", "content-encoding", "content-length"):
+        assert once.headers.get(name) == kept.headers.get(name), name
+    assert dict(made.headers) == {"accept-language": "zh"}, "it is made for nobody in particular"
+
+
+@pytest.mark.parametrize(("tags", "status"), [((), 200), (("list",), 404)])
+async def test_of_a_free_text_what_may_not_be_kept_is_left_as_it_is(tags: tuple[str, ...], status: int):
+    shop = Shop()
+    shop.tags, shop.status = tags, status
+
+    response = await shop.ask("/api/v1/search", "q=pot", kept=SEARCH, accept_encoding="gzip")
+
+    assert response is not None
+    assert (response.status_code, response.headers["vary"]) == (status, "accept-language")
 
 
 async def test_an_answer_has_a_compressed_form_and_says_on_what_it_depends():

@@ -264,6 +264,35 @@ async def test_while_one_publication_is_under_way_the_next_gathers(
     assert await counts(database) == dict.fromkeys(range(6), 1)
 
 
+async def test_what_there_is_no_room_for_is_looked_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "WINDOW", 4)
+    bus = Watched()
+    Counter(database, bus)
+    relay = Relay(database=database, bus=bus, clock=SystemClock())
+    await emit(database, range(9))
+    bus.gate.set()
+    await relay.drain()
+
+    assert bus.batches == [4, 4, 1]
+    assert await counts(database) == dict.fromkeys(range(9), 1)
+    assert await unsent(database) == 0
+
+
+async def test_a_relay_publishes_what_it_was_never_told(database: Database) -> None:
+    bus = bus_with()
+    Counter(database, bus)
+    await emit(database, range(3))
+    relay = Relay(database=database, bus=bus, clock=SystemClock())
+    relay.start()
+    await emit(database, range(3, 5))
+    async with asyncio.timeout(10):
+        while await unsent(database):
+            await asyncio.sleep(0.005)
+    await relay.close()
+
+    assert await counts(database) == dict.fromkeys(range(5), 1)
+
+
 async def test_a_publication_that_takes_long_does_not_hold_up_the_next(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

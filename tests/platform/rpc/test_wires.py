@@ -11,9 +11,11 @@ import pytest
 from hansa.kernel.contract import Key, command, query
 from hansa.kernel.errors import BusinessError, DeadlineExceeded, Fault, Kind
 from hansa.platform.database.port import RemoteCallInTransaction, marked_open
-from hansa.platform.http.serve import HttpServer, free_port
+from hansa.platform.http.serve import HttpServer
 from hansa.platform.rpc.local import UndeclaredError, local, twice
-from hansa.platform.rpc.remote import create_rpc_app, remote
+from hansa.platform.rpc.remote import remote
+from hansa.platform.rpc.served import create_rpc_app
+from tests.ports import free_port
 
 
 class Empty(BusinessError, code="till.empty", kind=Kind.CONFLICT):
@@ -32,7 +34,7 @@ class Slip(msgspec.Struct, frozen=True):
 
 
 class Till(Protocol):
-    @query(errors=(Empty,), timeout_ms=100)
+    @query(errors=(Empty,), timeout_ms=500)
     async def look(self, *, amount: int) -> Slip: ...
 
     @command(errors=(Empty,))

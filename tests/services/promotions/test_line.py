@@ -68,6 +68,31 @@ async def test_when_the_last_piece_is_claimed_all_who_wait_are_told_at_once() ->
     assert door.line.is_idle
 
 
+async def test_of_many_who_are_told_that_nothing_is_left_a_few_are_told_in_each_turn_of_the_loop() -> None:
+    door = Door(left=1)
+    tasks = await door.arrive("a", *(f"late {number}" for number in range(3 * lines.MOST_REFUSED)))
+    door.claim("a")
+
+    waiting = [door.line.waiting]
+    while door.line.waiting:
+        await asyncio.sleep(0)
+        waiting.append(door.line.waiting)
+    assert waiting == [2 * lines.MOST_REFUSED, lines.MOST_REFUSED, 0]
+    told = await asyncio.gather(*tasks[1:], return_exceptions=True)
+    assert all(isinstance(answer, SoldOut) for answer in told)
+
+
+async def test_somebody_in_line_is_let_in_if_a_piece_comes_back_before_they_are_told() -> None:
+    door = Door(left=1)
+    await door.arrive("a", *(f"late {number}" for number in range(lines.MOST_REFUSED)), "lucky")
+    door.claim("a")
+    door.left += 1
+    await breathe()
+
+    assert door.served == ["a", "lucky"]
+    door.line.close()
+
+
 async def test_who_wants_more_than_can_be_had_at_the_moment_waits_and_is_not_overtaken() -> None:
     door = Door(left=3)
     await door.arrive("a", "b", pieces=1)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hansa.kernel.page import CursorInvalid
 from hansa.services.products.contract import PriceDraft
 from hansa.services.search.contract import LONGEST_QUERY, Item
+from hansa.services.search.service.finding import ENOUGH
 from tests.services.search.catalogue import draft, variant
 from tests.services.search.conftest import IN_ENGLISH, World, slugs
 
@@ -118,6 +119,40 @@ async def test_a_list_is_in_the_language_and_currency_asked_for(shop: World) -> 
 async def test_most_of_the_words_will_do_when_nothing_has_all(shop: World) -> None:
     assert (await shop.slugs("purple wool coat"))[0] == "wool-coat"
     assert (await shop.slugs("lenovo notebook with unobtainium"))[0] == "think"
+
+
+@pytest.fixture
+async def hats(world: World) -> World:
+    """Few felt hats among many of wool."""
+    makers = ("Orchy", "Nordhavn")
+    await world.put(
+        *(draft(f"felt-{n}", f"Green felt hat {n}", price=900 + n, brand=makers[n % 2]) for n in range(4)),
+        *(draft(f"wool-{n}", f"Green wool hat {n}", price=500 + n, brand=makers[n % 2]) for n in range(20)),
+        draft("felt-unpriced", "Green felt hat", price=None),
+    )
+    return world
+
+
+async def test_where_few_have_all_words_those_with_most_follow_until_there_are_enough(hats: World) -> None:
+    results = await hats.find("green felt hat")
+    first, *others = [slug.partition("-")[0] for slug in slugs(results)]
+
+    assert (results.total, len(results.items), results.next_cursor) == (ENOUGH, ENOUGH, None)
+    assert [first, *others] == ["felt"] * 4 + ["wool"] * 5 + ["felt"]
+    assert slugs(results)[-1] == "felt-unpriced", "it has all words, but cannot be bought"
+
+
+async def test_what_was_filled_up_is_the_same_in_every_order_page_and_choice(hats: World) -> None:
+    found = await hats.find("green felt hat")
+    brands = next(facet for facet in found.facets if facet.kind == "brand")
+    page = await hats.find("green felt hat", limit=6)
+    rest = await hats.find("green felt hat", limit=6, cursor=page.next_cursor)
+
+    assert slugs(page) + slugs(rest) == slugs(found)
+    assert set(await hats.slugs("green felt hat", sort="price_up")) == set(slugs(found))
+    assert len(brands.values) == 2
+    for brand in brands.values:
+        assert (await hats.find("green felt hat", brands=(brand.value,))).total == brand.count
 
 
 async def test_nothing_is_found_where_there_is_nothing(shop: World) -> None:

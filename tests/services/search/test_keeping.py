@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from hansa.kernel.errors import Fault
+from hansa.services.search.rules.words import dictionary_uses, tokens
 from hansa.services.search.service.index import FORMAT, INDEX_FOLDER, STATE_FILE, VALUES_FILE, ProductIndex
 from tests.services.search.catalogue import SHOP, draft, usd, variant
 from tests.services.search.conftest import World, opened_world, slugs
@@ -330,3 +331,14 @@ def test_an_index_whose_writer_met_a_full_disk_can_be_closed(tmp_path: Path):
     index._writer = _Panicked()  # type: ignore[assignment]
 
     index.close()
+
+
+async def test_the_chinese_dictionary_goes_when_nobody_has_used_it_for_a_while(world: World) -> None:
+    tokens("高效能系列")
+    await world.service.let_go()
+    tokens("高效能笔记本")
+    await world.service.let_go()
+    assert dictionary_uses() > 0, "somebody used it since the last time"
+
+    await world.service.let_go()
+    assert dictionary_uses() == 0

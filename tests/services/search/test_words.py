@@ -1,6 +1,7 @@
 """How texts become words."""
 
 import re
+import sys
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,16 @@ from hypothesis import strategies as st
 from hansa.services.search.rules.kinds import kinds_of
 from hansa.services.search.rules.queries import readable, words_of
 from hansa.services.search.rules.synonyms import FILE, Synonyms, synonyms
-from hansa.services.search.rules.words import LONGEST_WORD, is_measure, stem, stems, surfaces, tokens
+from hansa.services.search.rules.words import (
+    LONGEST_WORD,
+    dictionary_uses,
+    is_measure,
+    let_go_of_dictionary,
+    stem,
+    stems,
+    surfaces,
+    tokens,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +123,15 @@ def test_synonyms_in_chinese_are_written_as_they_are_cut_when_somebody_types_the
             together = re.sub(r"(?<=[^\x00-\x7f]) (?=[^\x00-\x7f])", "", expression)
 
             assert tokens(expression, is_query=True, is_cut=True) == tokens(together, is_query=True), expression
+
+
+def test_the_chinese_dictionary_is_let_go_and_comes_back_with_the_next_chinese_text() -> None:
+    cut = tokens("高效能系列", is_query=False)
+    assert dictionary_uses() > 0
+
+    let_go_of_dictionary()
+    assert dictionary_uses() == 0
+    assert "rjieba" not in sys.modules, "the package would keep its own"
+
+    assert tokens("高效能系列", is_query=False) == cut
+    assert dictionary_uses() == 1

@@ -13,7 +13,7 @@ from hansa.kernel.clock import to_micros
 from hansa.kernel.event import Envelope
 from hansa.kernel.ids import SEQUENCES
 from hansa.platform.database.platform_tables import ADD_EVENTS, CLAIM_EVENTS, OUTBOX, REMOVE_EVENTS, UNSENT_EVENTS
-from hansa.platform.database.port import Database, Row, Transaction
+from hansa.platform.database.port import Database, Transaction
 from hansa.platform.database.statement import Statement
 from hansa.platform.messaging.port import decode_event
 from hansa.platform.outbox import relay
@@ -32,16 +32,16 @@ _REMOVE_UP_TO = Statement(delete(OUTBOX).where(OUTBOX.c.event_id <= bindparam("l
 
 @contextmanager
 def sent_before_published() -> Iterator[None]:
-    async def send(self: Any, rows: Sequence[Row]) -> None:
+    async def send(self: Any, events: Sequence[Envelope]) -> None:
         try:
-            sent = [(row["slot"], row["event_id"]) for row in rows]
+            sent = [(event.slot, int(event.id)) for event in events]
             async with self._database.write(*{slot for slot, _ in sent}) as tx:
                 await tx.run(REMOVE_EVENTS, rows=sent)
-            await self._bus.publish([_DECODER.decode(row["envelope"]) for row in rows])
+            await self._bus.publish(events)
         except Exception:
             self._failed += 1
         finally:
-            self._under_way.difference_update(row["event_id"] for row in rows)
+            self._under_way.difference_update(int(event.id) for event in events)
 
     with replaced(Relay, _send=send):
         yield
@@ -66,35 +66,39 @@ def no_inbox() -> Iterator[None]:
 
 @contextmanager
 def relay_clears_up() -> Iterator[None]:
-    async def send(self: Any, rows: Sequence[Row]) -> None:
+    async def send(self: Any, events: Sequence[Envelope]) -> None:
         try:
-            await self._bus.publish([_DECODER.decode(row["envelope"]) for row in rows])
-            async with self._database.write(*{row["slot"] for row in rows}) as tx:
-                await tx.run(_REMOVE_UP_TO, last=max(row["event_id"] for row in rows))
+            await self._bus.publish(events)
+            async with self._database.write(*{event.slot for event in events}) as tx:
+                await tx.run(_REMOVE_UP_TO, last=max(int(event.id) for event in events))
         except Exception:
             self._failed += 1
         finally:
-            self._under_way.difference_update(row["event_id"] for row in rows)
+            self._under_way.difference_update(int(event.id) for event in events)
 
-    with replaced(Relay, _send=send):
+    with replaced(Relay, _send=send, _tell=_look_soon):
         yield
+
+
+def _look_soon(self: Any, events: Sequence[Envelope]) -> None:
+    """Of a relay that does not send what it is told, but looks for it."""
+    self._is_look_due = True
+    self._wake.set()
 
 
 @contextmanager
 def relay_remembers() -> Iterator[None]:
-    async def look(self: Any) -> int:
+    async def send_found(self: Any) -> int:
         last = getattr(self, "_last", 0)
         rows = await self._database.all(UNSENT_EVENTS, limit=relay.WINDOW)
         fresh = [row for row in rows if row["event_id"] > last][: relay.BATCH]
         if fresh:
             self._last = fresh[-1]["event_id"]
             self._under_way.update(row["event_id"] for row in fresh)
-            task = asyncio.create_task(self._send(fresh))
-            self._sending[task] = None
-            task.add_done_callback(self._sending.pop)
+            self._begin([_DECODER.decode(row["envelope"]) for row in fresh])
         return len(fresh)
 
-    with replaced(Relay, look=look):
+    with replaced(Relay, _send_found=send_found, _tell=_look_soon):
         yield
 
 
@@ -113,7 +117,7 @@ def event_after_the_commit() -> Iterator[None]:
             now = to_micros(database._clock.now())
             rows = [(e.slot, int(e.id), msgspec.json.encode(e).decode(), now) for e in transaction.events]
             await tx.run(ADD_EVENTS, rows=rows)
-        database._notify()
+        database._notify(transaction.events)
 
     with replaced(Transaction, flush=flush), replaced(Database, _committed=committed):
         yield

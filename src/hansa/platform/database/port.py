@@ -150,8 +150,12 @@ class Database(ABC):
     @abstractmethod
     async def close(self) -> None: ...
 
+    async def give_back(self) -> None:
+        """Free the memory that is kept only in case it is needed again. Nobody notices but for a moment."""
+        return
+
     def on_commit_of_events(self, notify: "Notify") -> None:
-        """Call `notify` after each commit that wrote events, so that the relay need not wait for its next look."""
+        """Call `notify` with the events of each commit, so that the relay need not look for them."""
         self._notify = notify
 
     def on_commit(self, hear: Callable[[Sequence[Envelope]], None]) -> None:
@@ -165,8 +169,8 @@ class Database(ABC):
         if (hear := getattr(self, "_hear", None)) is not None:
             hear(transaction.events)
         if notify := getattr(self, "_notify", None):
-            notify()
+            notify(transaction.events)
 
 
 class Notify(Protocol):
-    def __call__(self) -> None: ...
+    def __call__(self, events: Sequence[Envelope], /) -> None: ...

@@ -48,6 +48,12 @@ class SqliteDatabase(Database):
                 connection.close()
             self._idle, self._writer = [], None
 
+    async def give_back(self) -> None:
+        """Empty the page caches, 2 MB for each connection when it has seen much; the operating system has the pages."""
+        async with self._lock:
+            for connection in [*self._idle, *([self._writer] if self._writer else [])]:
+                connection.execute("PRAGMA shrink_memory")
+
     @asynccontextmanager
     async def write(self, *slots: int) -> AsyncIterator[Transaction]:
         with marked_open(self.name):

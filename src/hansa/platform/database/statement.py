@@ -30,7 +30,7 @@ from sqlalchemy.types import TypeEngine
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
 
-MOST_VALUES = 4096
+MOST_VALUES = 2048
 """Values of one set that a text for SQLite names one by one; each is about 100 bytes of a prepared statement."""
 
 _DIALECTS: dict[str, Any] = {

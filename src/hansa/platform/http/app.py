@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -25,9 +25,10 @@ from hansa.platform.http.page_cache import Cacheable, PageCache
 from hansa.platform.http.remote import TrustedProxies, remote_of
 from hansa.platform.http.request import (
     GUEST,
+    LARGEST_LANGUAGES,
     choose_currency,
-    choose_locale,
     fields_of,
+    locale_of,
     read_body,
     read_key,
     read_path,
@@ -37,12 +38,16 @@ from hansa.platform.http.request import (
 from hansa.platform.http.route import Access, Call, Route
 from hansa.platform.http.router import Router
 from hansa.platform.http.tokens import KnownTokens
+from hansa.platform.telemetry.logs import correlation
 from hansa.platform.telemetry.metrics import RequestMetrics
 
 log = structlog.get_logger()
 API = "/api/"
 _PUBLIC = {"cache-control": "public, no-cache", "vary": "accept-language"}
 _PRIVATE = {"cache-control": "private, no-store"}
+_PRIVATE_JSON = ((b"cache-control", b"private, no-store"), (b"content-type", b"application/json"))
+_MOST_LANGUAGES = 1024
+"""So many Accept-Language headers are remembered with what they lead to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +142,16 @@ def _safe(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Reque
 def _endpoint(route: Route, around: Surroundings) -> Callable[[Request], Awaitable[Response]]:
     """The life of one request: who, what, act, answer; and whatever is raised becomes a problem."""
 
+    languages = lru_cache(maxsize=_MOST_LANGUAGES)(partial(locale_of, channel=around.channel))
+
     async def endpoint(request: Request) -> Response:
-        return await _attempt(request, route, around, bearer(request), request.state.correlation)
+        try:
+            return await _answer(request, route, around, languages)
+        except Exception as error:
+            response = problems.refuse(error, correlation=correlation())
+            if response.status_code >= 500:
+                log.exception("request failed", verb=route.verb, path=route.path, status=response.status_code)
+            return response
 
     observed = observing(metrics=around.metrics, ids=around.ids, cache=around.cache)
     return observed(route.path, route.verb, endpoint, _cacheable(route))
@@ -151,30 +164,21 @@ def _cacheable(route: Route) -> Cacheable | None:
     return Cacheable(fields=fields | {"currency"}, is_free=is_free)
 
 
-async def _attempt(request: Request, route: Route, around: Surroundings, token: str, correlation: str) -> Response:
-    try:
-        return await _answer(request, route, around, token, correlation)
-    except Exception as error:
-        response = problems.refuse(error, correlation=correlation)
-        if response.status_code >= 500:
-            log.exception("request failed", verb=route.verb, path=route.path, status=response.status_code)
-        return response
-
-
-async def _answer(request: Request, route: Route, around: Surroundings, token: str, correlation: str) -> Response:
+async def _answer(request: Request, route: Route, around: Surroundings, languages: Callable[[str], str]) -> Response:
+    token = bearer(request)
     principal = None if route.is_public_read else await _principal(route, around, token)
     arguments: dict[str, Any] = dict(read_path(request, route))
     call = Call(
         principal=principal,
         channel=around.channel,
-        locale=choose_locale(request, around.channel),
+        locale=languages(request.headers.get("accept-language", "")[:LARGEST_LANGUAGES]),
         currency=choose_currency(request, around.channel),
-        key=read_key(request, route, who=principal.user_id if principal else GUEST, fresh=around.ids.token()),
+        key=read_key(request, route, who=principal.user_id if principal else GUEST, fresh=around.ids.token),
         version=read_version(request, route),
         remote=remote_of(request),
         token=token,
-        headers=dict(request.headers),
-        correlation=correlation,
+        headers=request.headers,
+        correlation=correlation(),
     )
     if route.query is not None:
         arguments["query"] = read_query(request, route.query)
@@ -186,13 +190,23 @@ async def _answer(request: Request, route: Route, around: Surroundings, token: s
     return _encoded(request, route, answer)
 
 
+class _Whole(Response):
+    """An answer whose headers are written out already."""
+
+    def __init__(self, body: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.body = body
+        self.status_code = status
+        self.raw_headers = headers
+        self.background = None
+
+
 def _encoded(request: Request, route: Route, answer: Any) -> Response:
     body = msgspec.json.encode(answer)
     if not route.is_public_read:
-        headers = dict(_PRIVATE)
+        own = [*_PRIVATE_JSON, (b"content-length", b"%d" % len(body))]
         if isinstance(version := getattr(answer, "version", None), int):
-            headers["etag"] = f'"{version}"'
-        return Response(body, route.status, headers, "application/json")
+            own.append((b"etag", b'"%d"' % version))
+        return _Whole(body, route.status, own)
     if route.tags is not None:
         request.state.tags = route.tags(answer)
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'

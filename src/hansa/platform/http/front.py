@@ -6,6 +6,7 @@ little more than the server itself. The routes see the requests of both as the f
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -13,9 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from hansa.kernel.clock import SystemClock
 from hansa.kernel.errors import BusinessError
 from hansa.kernel.ids import Ids
 from hansa.platform.http import problems
+from hansa.platform.http.crowd import Crowd
 from hansa.platform.http.early import Early, EarlyHook
 from hansa.platform.http.headers import finished
 from hansa.platform.http.observing import Correlations, bearer_from
@@ -23,7 +26,7 @@ from hansa.platform.http.pacing import Pacing
 from hansa.platform.http.page_cache import Endpoint, Headers, PageCache
 from hansa.platform.http.remote import TrustedProxies
 from hansa.platform.http.router import Router
-from hansa.platform.http.rsgi import Body, sending
+from hansa.platform.http.rsgi import Body, RsgiRequest, answer, sending
 from hansa.platform.http.tokens import KnownTokens
 from hansa.platform.telemetry.metrics import RequestMetrics
 
@@ -72,6 +75,7 @@ class FrontDoor:
         self._cache = cache
         self._tokens = tokens
         self._pacing = Pacing()
+        self._crowd = Crowd(clock=SystemClock())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -91,7 +95,8 @@ class FrontDoor:
             return
         if remote:
             scope["client"] = (remote, scope["client"][1])
-        await self._slowly(scope, receive, send, found)
+        response = await self._slowly(Request(scope, receive, send), found)
+        await response(scope, receive, send)
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Granian's own interface."""
@@ -107,13 +112,13 @@ class FrontDoor:
             proto.response_bytes(*ready)
             return
         found = self._router.find(path, verb)
-        lane = found[0].path if found is not None else ""
-        if not self._pacing.may_begin(lane):
-            await self._pacing.turn(lane)
-        ready = self._early(found, verb, headers.get, remote)
-        if ready is not None:
-            proto.response_bytes(*ready)
-            return
+        if found is not None and found[0].early is not None:
+            if await self._crowd.turned_away(partial(self._refuse, proto, found, verb, headers.get, remote)):
+                return
+        else:
+            lane = found[0].path if found is not None else ""
+            if not self._pacing.may_begin(lane):
+                await self._pacing.turn(lane)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         asgi = {
             "type": "http",
@@ -127,7 +132,9 @@ class FrontDoor:
             "client": (remote, int(port) if port.isdigit() else 0),
             "server": _server(scope.server),
         }
-        await self._slowly(asgi, Body(proto, length=headers.get("content-length")), sending(proto), found)
+        body = Body(proto, length=headers.get("content-length"))
+        response = await self._slowly(RsgiRequest(asgi, body, sending(proto), headers), found)
+        await answer(proto, response, asgi, body)
 
     # What is ready
 
@@ -136,6 +143,14 @@ class FrontDoor:
         if found is None or found[0].early is None:
             return None
         return self._turned_away(found[0], found[1], verb, header, remote)
+
+    def _refuse(self, proto: Any, found: Found, verb: str, header: Header, remote: str) -> bool:
+        """Whether there was an early answer; it is out."""
+        ready = self._early(found, verb, header, remote)
+        if ready is None:
+            return False
+        proto.response_bytes(*ready)
+        return True
 
     def _kept(self, verb: str, path: str, query: str, header: Header, remote: str) -> Ready | None:
         """A page that is kept under just this address. One under another spelling of it is found by its route."""
@@ -181,14 +196,14 @@ class FrontDoor:
 
     # What is not
 
-    async def _slowly(self, scope: Any, receive: Receive, send: Send, found: Found | None) -> None:
+    async def _slowly(self, request: Request, found: Found | None) -> Response:
         if found is None:
-            response = self._lost(Request(scope, receive), self._router.verbs(scope["path"]))
+            response = self._lost(request, self._router.verbs(request.scope["path"]))
         else:
-            scope["path_params"] = found[1]
-            response = await found[0].endpoint(Request(scope, receive, send))
+            request.scope["path_params"] = found[1]
+            response = await found[0].endpoint(request)
         response.raw_headers = finished(response)
-        await response(scope, receive, send)
+        return response
 
 
 def _joined(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -30,12 +30,7 @@ def observing(*, metrics: RequestMetrics, ids: Ids, cache: PageCache | None = No
     correlations = Correlations(ids)
 
     def observed(path: str, verb: str, endpoint: Endpoint, kept: Cacheable | None = None) -> Endpoint:
-        async def answered(request: Request) -> Response:
-            if cache is not None and kept is not None:
-                response = await cache.answer(request, kept, endpoint, name=path)
-                if response is not None:
-                    return response
-            return await endpoint(request)
+        answered = endpoint if cache is None or kept is None else _kept(cache, kept, endpoint, path)
 
         async def watched(request: Request) -> Response:
             correlation = correlations.of(request.headers.get("x-request-id"))
@@ -44,17 +39,27 @@ def observing(*, metrics: RequestMetrics, ids: Ids, cache: PageCache | None = No
             status = CLIENT_GONE
             try:
                 with correlated(correlation):
-                    request.state.correlation = correlation
+                    request.scope["state"] = {"correlation": correlation}
                     response = await answered(request)
                 status = response.status_code
             finally:
                 metrics.finished(handle, status)
-            response.headers["x-request-id"] = correlation
+            response.raw_headers = [*response.raw_headers, (b"x-request-id", correlation.encode("ascii"))]
             return response
 
         return watched
 
     return observed
+
+
+def _kept(cache: PageCache, kept: Cacheable, endpoint: Endpoint, path: str) -> Endpoint:
+    """The endpoint behind the cache of its answers."""
+
+    async def answered(request: Request) -> Response:
+        response = await cache.answer(request, kept, endpoint, name=path)
+        return await endpoint(request) if response is None else response
+
+    return answered
 
 
 class Correlations:

@@ -22,7 +22,7 @@ from hansa.kernel.channel import Channel
 from hansa.kernel.clock import Clock
 from hansa.platform.cache.changes import Changes
 from hansa.platform.http.headers import finished
-from hansa.platform.http.request import LARGEST_LANGUAGES, choose_locale, locale_of
+from hansa.platform.http.request import LARGEST_LANGUAGES, locale_of
 from hansa.platform.resilience.single_flight import Flights
 
 LARGEST_BYTES = 32 * 1024 * 1024
@@ -31,6 +31,8 @@ FREE_SHARE = 4
 LARGEST_ENTRY = 1024 * 1024
 OVERHEAD = 2048
 """Bytes of an entry besides its bodies, roughly."""
+MOST_ASKED_ONCE = 8_192
+"""Free texts of which it is remembered that somebody asked for them (about 60 bytes each)."""
 KEPT_S = 10.0
 """The safety net, and how late a price or banner may be that begins or ends by the clock."""
 LONGEST_QUERY = 512
@@ -120,15 +122,14 @@ class Entry:
         is_page: bool,
         is_free: bool,
     ) -> None:
-        body = bytes(response.body)
+        body = response.body if isinstance(response.body, bytes) else bytes(response.body)
         self.name = name
         self.tags = tags
         self.number = number
         self.until = 0.0
         self.is_free = is_free
         self.is_page = is_page
-        digest = hashlib.blake2b(body, digest_size=12).hexdigest()
-        self.etag = response.headers.get("etag", f'"{digest}"')
+        self.etag = response.headers.get("etag") or f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         headers = [(key.decode(), value.decode()) for key, value in finished(response)]
         headers = [pair for pair in headers if pair[0] not in ("content-length", "etag", "vary", "x-request-id")]
         headers.append(("vary", varied(response.headers.get("vary", ""))))
@@ -221,6 +222,8 @@ class PageCache:
         self._common = _Shelf(largest_bytes - largest_bytes // FREE_SHARE)
         self._free = _Shelf(largest_bytes // FREE_SHARE)
         self._flights: Flights[Response | Entry] = Flights()
+        self._asked_once: set[int] = set()
+        """Hashes of keys; two that share one are kept a request earlier, which does no harm."""
         self.locale_of = lru_cache(maxsize=1024)(lambda languages: locale_of(languages, channel))
 
     @property
@@ -267,6 +270,8 @@ class PageCache:
         key = self.key(path, query, request.headers.get("accept-language"))
         if (entry := self.find(key)) is not None:
             return entry.response(request)
+        if is_free and self._is_first(key):
+            return await self._made_once(request, endpoint, query=query, name=name)
         number = self._changes.number
 
         async def fill() -> Response | Entry:
@@ -280,14 +285,25 @@ class PageCache:
         """Break off what is being filled."""
         await self._flights.close()
 
+    def _is_first(self, key: str) -> bool:
+        """Whether nobody is known to have asked for this free text before. Most are never asked for again: to keep
+        them costs more than it gives, and drives out what is."""
+        asked = hash(key)
+        if asked in self._asked_once:
+            return False
+        if len(self._asked_once) >= MOST_ASKED_ONCE:
+            self._asked_once.clear()
+        self._asked_once.add(asked)
+        return True
+
     async def _filled(
         self, request: Request, endpoint: Endpoint, *, key: str, query: str, name: str, is_free: bool
     ) -> Response | Entry:
         number = self._changes.number
         asked = self._impersonal(request, query)
         response = await endpoint(asked)
-        tags = tuple(dict.fromkeys(getattr(asked.state, "tags", ())))
-        if response.status_code != 200 or not tags or "set-cookie" in response.headers:
+        tags = _tags_of(asked, response)
+        if not tags:
             return response
         is_page = not request.scope["path"].startswith(API)
         entry = Entry(response=response, name=name, tags=tags, number=number, is_page=is_page, is_free=is_free)
@@ -296,18 +312,38 @@ class PageCache:
             (self._free if is_free else self._common).put(key, entry)
         return entry
 
+    async def _made_once(self, request: Request, endpoint: Endpoint, *, query: str, name: str) -> Response:
+        """An answer that is not kept, in the form in which it would be."""
+        asked = self._impersonal(request, query)
+        response = await endpoint(asked)
+        if not (tags := _tags_of(asked, response)):
+            return response
+        accepted = request.headers.get("accept-encoding", "")
+        if takes_gzip(accepted[:LONGEST_ENCODINGS]) or "if-none-match" in request.headers:
+            made = Entry(response=response, name=name, tags=tags, number=0, is_page=False, is_free=True)
+            return made.response(request)
+        response.headers["vary"] = varied(response.headers.get("vary", ""))
+        return response
+
     def _impersonal(self, request: Request, query: str) -> Request:
         """The request with nothing of who sent it: what is made for one is made for all."""
-        languages = choose_locale(request, self._channel)
+        language = self.locale_of(request.headers.get("accept-language", "")[:LARGEST_LANGUAGES])
         scope = {
             **request.scope,
             "method": "GET",
-            "headers": [(b"accept-language", languages.encode())],
+            "headers": [(b"accept-language", language.encode())],
             "query_string": query.encode("ascii"),
             "client": None,
             "state": {"correlation": request.state.correlation},
         }
         return Request(scope)
+
+
+def _tags_of(asked: Request, response: Response) -> tuple[str, ...]:
+    """What an answer depends on; nothing if it may not be kept."""
+    if response.status_code != 200 or "set-cookie" in response.headers:
+        return ()
+    return tuple(dict.fromkeys(getattr(asked.state, "tags", ())))
 
 
 def _copied(response: Response, request: Request) -> Response:

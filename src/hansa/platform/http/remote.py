@@ -11,7 +11,8 @@ MOST_FORWARDED = 1_000
 
 def remote_of(request: Request) -> str:
     """The address that limits and sessions count; empty where there is none."""
-    return request.client.host if request.client else ""
+    client = request.scope.get("client")
+    return client[0] if client else ""
 
 
 class TrustedProxies:

@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
 from msgspec import inspect
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
+from starlette.types import Receive
 
 from hansa.kernel.channel import Channel
 from hansa.platform.http.errors import (
@@ -23,6 +25,7 @@ from hansa.platform.http.errors import (
     VersionMissing,
 )
 from hansa.platform.http.route import Route
+from hansa.platform.http.rsgi import Body, BrokenOff
 
 BODY_TIMEOUT_S = 15.0
 MOST_DISCARDED = 2 * 1024 * 1024
@@ -50,10 +53,10 @@ async def read_body(request: Request, route: Route) -> Any:
     content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise NotJson()
-    if _NUL.search(raw):
+    if b"\\u0000" in raw and _NUL.search(raw):
         raise BodyInvalid(reason="a text must not hold a NUL character")
     try:
-        return msgspec.json.decode(raw, type=route.body)
+        return _decoder(route.body).decode(raw)
     except msgspec.ValidationError as error:
         raise invalid(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -66,23 +69,42 @@ async def _read_bytes(request: Request, largest: int) -> bytes:
     stated = request.headers.get("content-length", "0")
     if not stated.isdigit() or len(stated) > 18:
         raise BodyTooLarge(largest_bytes=largest)
-    chunks: list[bytes] = []
-    size = 0
+    coming = request.receive
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size <= largest:
-                    chunks.append(chunk)
-                elif size > largest + MOST_DISCARDED:
-                    break
+        if isinstance(coming, Body) and coming.is_small:
+            body = await coming.whole(timeout_s=BODY_TIMEOUT_S)
+        else:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body = await _joined(coming, most=largest)
     except TimeoutError:
         raise BodyInvalid(reason="the body did not arrive in time") from None
-    except ClientDisconnect:
+    except BrokenOff:
         raise BodyInvalid(reason="the body broke off") from None
-    if size > largest:
+    if len(body) > largest:
         raise BodyTooLarge(largest_bytes=largest)
+    return body
+
+
+async def _joined(receive: Receive, *, most: int) -> bytes:
+    """A body that comes in pieces. One that is too large ends somewhere beyond the most that is wanted."""
+    chunks: list[bytes] = []
+    size = 0
+    while size <= most + MOST_DISCARDED:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise BrokenOff
+        chunk = message.get("body", b"")
+        if size <= most:
+            chunks.append(chunk)
+        size += len(chunk)
+        if not message.get("more_body", False):
+            break
     return b"".join(chunks)
+
+
+@lru_cache(maxsize=1024)
+def _decoder(type_: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(type_)
 
 
 def read_query(request: Request, type_: type[msgspec.Struct]) -> Any:
@@ -140,18 +162,18 @@ def read_path(request: Request, route: Route) -> dict[str, str]:
 GUEST = "guest"
 
 
-def read_key(request: Request, route: Route, *, who: str, fresh: str) -> str:
+def read_key(request: Request, route: Route, *, who: str, fresh: Callable[[], str]) -> str:
     """The Idempotency-Key bound to route and principal, so that no two people's or routes' keys can meet."""
     sent = request.headers.get("idempotency-key")
     if sent is None:
         if route.needs_key:
             raise KeyMissing()
-        return fresh
+        return fresh()
     if not _KEY.match(sent):
         raise KeyInvalid()
     if who == GUEST and not route.needs_key:
         if not request.path_params:
-            return fresh
+            return fresh()
         who = f"{GUEST} {request.scope['path']}"  # whoever knows the name of a guest's thing is its owner
     bound = f"{route.verb} {route.path}\x1f{who}\x1f{sent}"
     return hashlib.blake2b(bound.encode(), digest_size=24).hexdigest()
@@ -178,6 +200,8 @@ def choose_locale(request: Request, channel: Channel) -> str:
 
 def locale_of(languages: str, channel: Channel) -> str:
     """The best of the channel's locales for an Accept-Language header (RFC 4647 look-up), else its first."""
+    if not languages:
+        return channel.locales[0]
     wishes = []
     for part in languages[:LARGEST_LANGUAGES].split(","):
         tag, _, weight = part.partition(";")
@@ -197,7 +221,7 @@ def locale_of(languages: str, channel: Channel) -> str:
 
 
 def choose_currency(request: Request, channel: Channel) -> str:
-    sent = request.query_params.get("currency")
+    sent = request.query_params.get("currency") if request.scope["query_string"] else None
     if sent is None:
         return channel.currencies[0]
     if sent not in channel.currencies:

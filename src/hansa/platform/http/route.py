@@ -17,7 +17,7 @@ into its struct; for a `raw` route `body` is `bytes`. What it returns is encoded
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, get_type_hints
@@ -47,8 +47,7 @@ class Access(Enum):
 ANYONE, MEMBER, STAFF_ONLY = Access.ANYONE, Access.MEMBER, Access.STAFF
 
 
-@dataclass(frozen=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """What a handler knows of its request besides what its signature asks for.
 
     `key` is never empty: the client's Idempotency-Key bound to route and principal, or a fresh one. All guests are one
@@ -65,7 +64,7 @@ class Call:
     version: int | None
     remote: str
     token: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     correlation: str
 
     @property

@@ -1,12 +1,21 @@
 """Granian's RSGI protocol as the framework's `receive` and `send`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from starlette.types import Message, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from hansa.platform.http.headers import FoundHeaders
 
 LARGEST_AT_ONCE = 64 * 1024
 """A body that says it is no larger is handed over whole: each piece is a trip to another thread."""
+
+
+class BrokenOff(Exception):
+    """The connection ended in the middle of a body."""
 
 
 class Body:
@@ -14,7 +23,8 @@ class Body:
 
     def __init__(self, proto: Any, *, length: str | None) -> None:
         self._proto = proto
-        self._is_small = length is not None and length.isdigit() and int(length) <= LARGEST_AT_ONCE
+        self.is_small = length is not None and length.isdigit() and int(length) <= LARGEST_AT_ONCE
+        """Whether it can be had `whole`."""
         self._chunks: AsyncIterator[bytes] | None = None
         self._is_over = False
 
@@ -22,8 +32,12 @@ class Body:
         if self._is_over:
             await self._proto.client_disconnect()
             return {"type": "http.disconnect"}
-        if self._is_small:
-            return await self._whole()
+        if self.is_small:
+            self._is_over = True
+            try:
+                return {"type": "http.request", "body": await self._proto(), "more_body": False}
+            except Exception:
+                return {"type": "http.disconnect"}
         if self._chunks is None:
             self._chunks = aiter(self._proto)
         try:
@@ -37,12 +51,44 @@ class Body:
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": chunk, "more_body": True}
 
-    async def _whole(self) -> Message:
+    async def whole(self, *, timeout_s: float) -> bytes:
+        """A small body, once. Raises BrokenOff, and TimeoutError if it does not come in time."""
         self._is_over = True
         try:
-            return {"type": "http.request", "body": await self._proto(), "more_body": False}
-        except Exception:
-            return {"type": "http.disconnect"}
+            coming = self._proto()
+            # Nearly every body is there already, and a timer is all that is spent on one that is not.
+            timer = asyncio.get_running_loop().call_later(timeout_s, coming.cancel, _TOO_LATE)
+            try:
+                body: bytes = await coming
+            finally:
+                timer.cancel()
+        except asyncio.CancelledError as error:
+            if error.args == (_TOO_LATE,):
+                raise TimeoutError from None
+            raise
+        except Exception as error:
+            raise BrokenOff from error
+        return body
+
+
+_TOO_LATE = "the body did not arrive in time"
+
+
+class RsgiRequest(Request):
+    """The framework's request, whose headers the server looks up."""
+
+    def __init__(self, scope: Scope, body: Body, send: Send, headers: Any) -> None:
+        super().__init__(scope, body, send)
+        self._headers = FoundHeaders(raw=scope["headers"], find=headers.get)
+
+
+async def answer(proto: Any, response: Response, scope: Scope, receive: Receive) -> None:
+    """Send a response: at once if it is whole, else as it sends itself."""
+    if type(response).__call__ is Response.__call__ and response.background is None:
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers]
+        proto.response_bytes(response.status_code, headers, bytes(response.body))
+    else:
+        await response(scope, receive, sending(proto))
 
 
 def sending(proto: Any) -> Send:

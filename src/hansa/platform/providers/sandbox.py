@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import aiohttp
 import msgspec
 import structlog
 
@@ -25,6 +24,9 @@ from hansa.platform.providers.payments import Answer, Notice, ProviderSilent, Re
 from hansa.platform.providers.sandbox_ledger import SECOND, Charging, Ledger
 from hansa.platform.providers.sandbox_words import Charge, Delivery, Entry, Fate, Message
 from hansa.platform.security.webhooks import sign_webhook, verify_webhook
+
+if TYPE_CHECKING:
+    import aiohttp
 
 SILENCE_S = 0.5
 """How long a call that will not be answered keeps the caller waiting."""
@@ -154,6 +156,9 @@ class HttpTransport:
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, *, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        # Takes 11 MB, and there may never be a webhook.
+        import aiohttp
+
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WEBHOOK_TIMEOUT_S))
         async with self._session.post(url, headers=headers, data=body, allow_redirects=False) as response:

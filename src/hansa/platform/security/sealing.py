@@ -111,18 +111,23 @@ class SealBroken(Fault):
 
 
 class Box:
-    """Seals and opens values of one person. `context` names the place a value belongs to: "orders.contact"."""
+    """Seals and opens values of one person. `context` names the place a value belongs to: "orders.contact".
+
+    The cipher is made for each use, in 2 microseconds: it takes 2.6 KB, and thousands of boxes are remembered.
+    """
+
+    __slots__ = ("_chance", "_data_key", "_person")
 
     def __init__(self, *, person: str, data_key: bytes, chance: random.Random | None = None) -> None:
         self._person = person
         self._chance = chance or random.SystemRandom()
-        self._cipher = AESGCM(data_key)
+        self._data_key = data_key
 
     def seal(self, value: Any, *, context: str) -> str:
         """The value as text that only this person's key opens, and only in the same context."""
         nonce = self._chance.randbytes(NONCE_BYTES)
         plain = msgspec.msgpack.encode(value)
-        sealed = self._cipher.encrypt(nonce, plain, _bound_to(SEALED_VERSION, self._person, context))
+        sealed = AESGCM(self._data_key).encrypt(nonce, plain, _bound_to(SEALED_VERSION, self._person, context))
         return _to_text(SEALED_VERSION + nonce + sealed)
 
     def open(self, sealed: str, type_: type[T], /, *, context: str) -> T:
@@ -131,7 +136,7 @@ class Box:
         if version != SEALED_VERSION:
             raise SealBroken(f"a sealed value in {context} has an unknown version")
         try:
-            plain = self._cipher.decrypt(nonce, rest, _bound_to(version, self._person, context))
+            plain = AESGCM(self._data_key).decrypt(nonce, rest, _bound_to(version, self._person, context))
         except InvalidTag as error:
             raise SealBroken(f"a sealed value in {context} does not open") from error
         try:

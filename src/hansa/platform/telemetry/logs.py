@@ -2,9 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, TextIO
 
 import msgspec
@@ -33,14 +31,19 @@ _OWN_FIELDS = ("event", "level", "at", "logger", "correlation")
 """Fields that logging itself writes: texts in them are searched, their names are not judged."""
 
 
-@contextmanager
-def correlated(correlation: str) -> Iterator[None]:
-    """Everything that is logged inside bears this id, in tasks started there too."""
-    token = _correlation.set(correlation)
-    try:
-        yield
-    finally:
-        _correlation.reset(token)
+class correlated:
+    """`with correlated(id)`: everything that is logged inside bears this id, in tasks started there too."""
+
+    __slots__ = ("_correlation", "_token")
+
+    def __init__(self, correlation: str) -> None:
+        self._correlation = correlation
+
+    def __enter__(self) -> None:
+        self._token: Token[str] = _correlation.set(self._correlation)
+
+    def __exit__(self, *error: object) -> None:
+        _correlation.reset(self._token)
 
 
 def correlation() -> str:

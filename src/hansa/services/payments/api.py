@@ -21,6 +21,6 @@ def routes(payments: Payments) -> Sequence[Route]:
     )
     async def hear_payment_provider(call: Call, *, provider: str, body: bytes) -> None:
         """Hear a payment provider's webhook. It must be signed; repetitions are harmless."""
-        await payments.hear(key=call.key, provider=provider, headers=call.headers, body=body)
+        await payments.hear(key=call.key, provider=provider, headers=dict(call.headers), body=body)
 
     return api.routes

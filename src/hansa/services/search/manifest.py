@@ -18,6 +18,8 @@ FOLDER = "search_folder"
 CATCH_UP_EVERY_S = 0.5
 """For what other processes have heard, and for prices that begin by the clock."""
 COMPACT_EVERY_S = 10.0
+LET_GO_EVERY_S = 60.0
+"""A shop that is seldom asked in Chinese has no dictionary in memory between; to load it again takes 0.2 s."""
 
 
 def build(parts: Parts) -> SearchService:
@@ -35,6 +37,7 @@ def jobs(service: SearchService) -> Sequence[Job]:
     return [
         Job(name="search.catch_up", every_s=CATCH_UP_EVERY_S, run=service.catch_up),
         Job(name="search.compact", every_s=COMPACT_EVERY_S, run=service.compact),
+        Job(name="search.let_go", every_s=LET_GO_EVERY_S, run=service.let_go),
     ]
 
 

@@ -24,6 +24,9 @@ PATIENCE_S = 8.0
 """How long a request is kept waiting; the contract's time-out is a little longer."""
 KEPT_S = 15.0
 """How long the place of one whose request has ended is kept."""
+MOST_REFUSED = 4
+"""Of those in line, in one turn of the loop: each is a request that comes to its end, and hundreds at once would keep
+everybody else in the shop waiting."""
 TURN_S = 5.0
 """How long a turn lasts at most."""
 COME_BACK_S = 1
@@ -72,6 +75,8 @@ class Line:
         """By member; at most `MOST_PLACES`."""
         self._inside: dict[str, Turn] = {}
         self._last = 0
+        self._is_going_on = False
+        """Whether the next turn of the loop goes on with answering."""
 
     @property
     def is_idle(self) -> bool:
@@ -129,16 +134,33 @@ class Line:
         now = self._clock.monotonic()
         self._let_lapse(now)
         outside = self._left() - sum(turn.pieces for turn in self._inside.values())
+        refused = 0
         while self._present:
             attempt = self._by_number[self._present[0]]
             refusal = self._hopeless(attempt.pieces)
             if refusal is None and (attempt.pieces > outside or len(self._inside) >= MOST_INSIDE):
                 break
+            if refused >= MOST_REFUSED:
+                self._go_on()
+                break
             self._remove(attempt)
             if refusal is None:
                 outside -= attempt.pieces
                 self._inside[attempt.key] = Turn(attempt.member, attempt.pieces, now + TURN_S)
+            else:
+                refused += 1
             _answer(attempt, refusal)
+
+    def _go_on(self) -> None:
+        if self._is_going_on:
+            return
+        self._is_going_on = True
+
+        def serve() -> None:
+            self._is_going_on = False
+            self.serve()
+
+        asyncio.get_running_loop().call_soon(serve)
 
     def close(self) -> None:
         """Break off what waits, as if the process had died."""

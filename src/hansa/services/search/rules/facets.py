@@ -198,9 +198,11 @@ def _range_label(begin: int, end: int | None, currency: str) -> str:
 
 def _worth(name: str, values: Mapping[str, int], *, total: int) -> float:
     """How well an attribute parts the results: how many have it, and how evenly."""
+    if len(values) < 2:
+        return 0.0
     counts = values.values()
     known = sum(counts)
-    if len(values) < 2 or not known or known < total * LEAST_COVERAGE or max(counts) > total * LARGEST_SHARE:
+    if not known or known < total * LEAST_COVERAGE or max(counts) > total * LARGEST_SHARE:
         return 0.0
     # The chance that two results differ (Gini and Simpson), less where hardly two are alike.
     evenness = 1.0 - sum([count * count for count in counts]) / (known * known)

@@ -104,6 +104,11 @@ class Asking:
         first = tantivy.Query.const_score_query(full, FULL)
         return Asked(asked.matching, tantivy.Query.boolean_query([(_MUST, asked.ranking), (_SHOULD, first)]))
 
+    def of_products(self, product_ids: Sequence[int], asked: Asked) -> Asked:
+        """Of what is asked, these products alone."""
+        only = tantivy.Query.const_score_query(tantivy.Query.term_set_query(self._schema, "id", product_ids), 0.0)
+        return Asked(only, tantivy.Query.boolean_query([(_MUST, only), (_MUST, asked.ranking)]))
+
     def _asked(self, units: Sequence[tantivy.Query | None], meaning: Meaning, *, least: int) -> Asked:
         """NOTHING where it is known before looking: None stands for a unit that no product has."""
         wanted = _at_least(least, [unit for unit in units if unit is not None])

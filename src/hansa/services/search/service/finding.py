@@ -23,7 +23,7 @@ from hansa.services.search.service.spelling import SHORTEST_PART, Spelling
 FEW = 3
 """A query that finds fewer as typed may be misspelt though each of its words is known."""
 ENOUGH = 10
-"""Where fewer have all words, those that have most of them follow."""
+"""Where fewer have all words, those that have most of them follow, until there are so many."""
 RARE = 2
 """Products that have a word which may be their own misspelling."""
 FAR_MORE = 20
@@ -64,12 +64,23 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     next_cursor: str | None = None
 
 
+class Ranked(msgspec.Struct, frozen=True):
+    """Where the best results stand in the index, and how many there are in all."""
+
+    addresses: list[Any]
+    total: int
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """How a query is understood: None for everything. `page` is its first page, where that was looked for already."""
+    """How a query is understood: None for everything. `page` is its first page, where that was looked for already.
+
+    What is chosen besides words narrows what they find, and does not change how they are understood: so as many are
+    found with a value as its facet said.
+    """
 
     asked: Asked | None
     corrected: str | None = None
-    page: Any = None
+    page: Ranked | None = None
 
 
 class Finding:
@@ -93,10 +104,10 @@ class Finding:
             sort = "newest"
         position = _position(request, typed)
         filters = self._asking.filters(request.choice, currency=request.currency)
-        reading = self._reading(typed, request, filters)
+        reading = self._reading(typed, request)
         matching = reading.asked.matching if reading.asked else None
         if sort == "relevance":
-            page = reading.page if position[1] == 0 else None
+            page = reading.page if position[1] == 0 and not filters else None
             wanted = self._wanted(reading.asked, filters, currency=request.currency)
             ids, total, place, hits = self._ranked(wanted, page, limit=request.limit, shown=position[1])
         else:
@@ -124,20 +135,21 @@ class Finding:
         last = self._asking.unpriced(currency)
         return tantivy.Query.boolean_query([(tantivy.Occur.Must, wanted), *last]) if last else wanted
 
-    def _first(self, wanted: Any, *, limit: int) -> Any:
+    def _first(self, wanted: Any, *, limit: int) -> Ranked:
         """The first page and what follows it: all results where they are few, since these are counted for facets."""
-        return self._searcher.search(wanted, limit=max(limit + 1, counting.MOST_COUNTED_HERE), count=True)
+        found = self._searcher.search(wanted, limit=max(limit + 1, counting.MOST_COUNTED_HERE), count=True)
+        return Ranked([address for _, address in found.hits], _total(found))
 
     def _ranked(
-        self, wanted: Any, page: Any, *, limit: int, shown: int
+        self, wanted: Any, page: Ranked | None, *, limit: int, shown: int
     ) -> tuple[list[int], int, tuple[int, int] | None, Hits | None]:
         """The last of it are all results, where they are known."""
         if shown:
             found = self._searcher.search(wanted, limit=limit + 1, offset=shown, count=True)
-        else:
-            found = page or self._first(wanted, limit=limit)
-        total = _total(found)
-        addresses = [address for _, address in found.hits]
+            page = Ranked([address for _, address in found.hits], _total(found))
+        elif page is None:
+            page = self._first(wanted, limit=limit)
+        total, addresses = page.total, page.addresses
         is_more = len(addresses) > limit and shown + limit < MOST_RANKED
         is_all = len(addresses) == total <= counting.MOST_COUNTED_HERE
         ids = self._ids(addresses if is_all else addresses[:limit])
@@ -183,80 +195,86 @@ class Finding:
 
     # Understanding
 
-    def _reading(self, typed: str, request: Request, filters: Sequence[Any]) -> Reading:
+    def _reading(self, typed: str, request: Request) -> Reading:
         if not typed:
             return Reading(asked=None)
-        remembered = (typed, request.currency, msgspec.json.encode(request.choice))
+        remembered = (typed, request.currency)
         if (known := self._readings.get(remembered)) is not None:
             return known
-        reading = self._read(typed, filters, currency=request.currency, limit=request.limit)
+        reading = self._read(typed, currency=request.currency, limit=request.limit)
         if len(self._readings) >= MOST_MEANINGS:
             self._readings.clear()
         self._readings[remembered] = msgspec.structs.replace(reading, page=None)
         return reading
 
-    def _read(self, typed: str, filters: Sequence[Any], *, currency: str, limit: int) -> Reading:
+    def _read(self, typed: str, *, currency: str, limit: int) -> Reading:
         words = queries.words_of(typed)
         if not words:
             return Reading(asked=NOTHING)
         meant = queries.meaning(words, self)
         strict = self._asking.strict(meant)
-        page, found = None, 0
-        if strict is not NOTHING:
-            wanted = self._wanted(strict, filters, currency=currency)
-            page = self._first(wanted, limit=limit)
-            found = _total(page)
+        page = None if strict is NOTHING else self._first(self._wanted(strict, (), currency=currency), limit=limit)
+        found = page.total if page is not None else 0
         if found and meant.code and self._is_code(meant.code):
             return Reading(asked=strict, page=page)
         if found < FEW and has_han(typed):
             by_sign = self._asking.strict(meant, by_sign=True)
-            if self._count(by_sign.matching, filters):
-                return self._filled(meant, Reading(asked=by_sign), by_sign=True)
+            if by_its_signs := self._count(by_sign.matching):
+                reading = Reading(asked=by_sign)
+                if by_its_signs >= ENOUGH:
+                    return reading
+                return self._filled(meant, reading, currency=currency, by_sign=True)
         if found >= ENOUGH:
             return Reading(asked=strict, page=page)
         if found >= FEW or (found and all(self.count(word.text) > RARE for word in words)):
-            return self._filled(meant, Reading(asked=strict, page=page))
+            return self._filled(meant, Reading(asked=strict, page=page), currency=currency)
         doubted = [place for place, word in enumerate(words) if self.count(word.text) <= RARE]
-        better = self._corrected(words, doubted, filters, above=found) or self._completed(words, filters, above=found)
+        better = self._corrected(words, doubted, above=found) or self._completed(words, above=found)
         if better is not None:
             return better
-        return self._filled(meant, Reading(asked=strict, page=page)) if found else self._loosened(words)
+        return (
+            self._filled(meant, Reading(asked=strict, page=page), currency=currency) if found else self._loosened(words)
+        )
 
-    def _filled(self, meant: Meaning, reading: Reading, *, by_sign: bool = False) -> Reading:
-        """With what has most of the words, unless a thing was named by its number or by one word."""
+    def _filled(self, meant: Meaning, reading: Reading, *, currency: str, by_sign: bool = False) -> Reading:
+        """With what has most of the words, until there are enough; not if a thing was named by its number or by one
+        word."""
         if len(meant.units) == 1 or any(unit.code and self._is_code(unit.code) for unit in meant.units):
             return reading
-        return Reading(asked=self._asking.relaxed(meant, by_sign=by_sign))
+        relaxed = self._asking.relaxed(meant, by_sign=by_sign)
+        best = self._searcher.search(relaxed.ranking, limit=ENOUGH, count=False)
+        addresses = [address for _, address in best.hits]
+        # What has no price in the currency is among the best, too, but stands below them.
+        page = None if self._asking.unpriced(currency) else Ranked(addresses, len(addresses))
+        return Reading(asked=self._asking.of_products(self._ids(addresses), relaxed), page=page)
 
-    def _completed(self, words: Sequence[Word], filters: Sequence[Any], *, above: int) -> Reading | None:
+    def _completed(self, words: Sequence[Word], *, above: int) -> Reading | None:
         """The query with its last word, where that is none, as the most common word that begins so."""
         last = words[-1]
         if len(last.text) < SHORTEST_PART or not self._is_unknown(last):
             return None
         begun = self._searcher.terms_with_prefix("words", last.text, limit=MOST_COMPLETIONS)
         for whole, _ in begun:
-            reading = self._instead([*words[:-1], Word((whole,), last.is_purpose)], filters, above=above)
+            reading = self._instead([*words[:-1], Word((whole,), last.is_purpose)], above=above)
             if reading is not None:
                 return reading
         return None
 
-    def _corrected(
-        self, words: Sequence[Word], doubted: Sequence[int], filters: Sequence[Any], *, above: int
-    ) -> Reading | None:
+    def _corrected(self, words: Sequence[Word], doubted: Sequence[int], *, above: int) -> Reading | None:
         """The query with what was probably meant in place of some words, if that finds (many times) more."""
         mended: list[Word] = []
         for place, word in enumerate(words):
             mended += (self._mended(word) or [word]) if place in doubted else [word]
-        return None if mended == list(words) else self._instead(mended, filters, above=above)
+        return None if mended == list(words) else self._instead(mended, above=above)
 
-    def _instead(self, words: Sequence[Word], filters: Sequence[Any], *, above: int) -> Reading | None:
+    def _instead(self, words: Sequence[Word], *, above: int) -> Reading | None:
         """Other words than those typed, if they find something; many times more than those typed, if these do, too."""
         asked = self._asking.strict(queries.meaning(words, self))
-        found = self._count(asked.matching, filters)
+        found = self._count(asked.matching)
         if not found and not above:
             known = [word for word in words if not self._is_unknown(word)]
             asked = self._asking.relaxed(queries.meaning(known, self)) if known else NOTHING
-            found = self._count(asked.matching, filters)
+            found = self._count(asked.matching)
         if found <= above * FAR_MORE:
             return None
         return Reading(asked=asked, corrected=" ".join("-".join(word.parts) for word in words))
@@ -289,7 +307,7 @@ class Finding:
         known = [word for word in words if not self._is_unknown(word)]
         return Reading(asked=self._asking.relaxed(queries.meaning(known or words, self)))
 
-    def _count(self, query: Any, filters: Sequence[Any]) -> int:
+    def _count(self, query: Any, filters: Sequence[Any] = ()) -> int:
         if query is NOTHING.matching:
             return 0
         return _total(self._searcher.search(self._asking.all_of(query, filters), limit=1, count=True))

@@ -19,7 +19,7 @@ from hansa.platform.jobs.soon import Soon
 from hansa.services.products.contract import ProductDraft, ProductRecord, Products
 from hansa.services.search import store
 from hansa.services.search.contract import Building, Item, Results, Sort, Suggestion
-from hansa.services.search.rules import documents
+from hansa.services.search.rules import documents, words
 from hansa.services.search.rules.ordering import Choice
 from hansa.services.search.service.counting import Traits
 from hansa.services.search.service.finding import Finding, Request
@@ -67,6 +67,7 @@ class SearchService:
         self._traits = Traits()
         self._changes = 0
         self._finding: tuple[object, Finding, Suggesting] | None = None
+        self._dictionary_uses = 0
         self.keeping = Keeping(
             database=database,
             clock=clock,
@@ -198,6 +199,14 @@ class SearchService:
         """Build the index anew from the tables when it lies in many pieces."""
         if self.keeping.wants_compaction():
             await self.keeping.build(lambda done, total: None)
+
+    async def let_go(self) -> None:
+        """Free the Chinese dictionary if it was not used since the last time."""
+        uses = words.dictionary_uses()
+        if uses and uses == self._dictionary_uses:
+            words.let_go_of_dictionary()
+            uses = 0
+        self._dictionary_uses = uses
 
     async def close(self) -> None:
         """Let go of the index; what was not put is put after the next start."""

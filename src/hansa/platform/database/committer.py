@@ -7,7 +7,15 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-_Work = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+
+class Commit(asyncio.Future[Any]):
+    """What became of it. Whoever waits waits to the end: a cancellation reaches them then, and not before."""
+
+    def cancel(self, msg: Any = None) -> bool:
+        return False
+
+
+_Work = tuple[Callable[[], Any], Commit, asyncio.AbstractEventLoop]
 
 
 class Committer:
@@ -18,12 +26,12 @@ class Committer:
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread: Thread | None = None
 
-    def submit(self, act: Callable[[], Any]) -> "asyncio.Future[Any]":
+    def submit(self, act: Callable[[], Any]) -> Commit:
         if self._thread is None:
             self._thread = Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Any] = loop.create_future()
+        outcome = Commit(loop=loop)
         self._work.put((act, outcome, loop))
         return outcome
 
@@ -45,9 +53,7 @@ class Committer:
                 loop.call_soon_threadsafe(_tell, outcome, result, error)
 
 
-def _tell(outcome: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
-    if outcome.done():
-        return
+def _tell(outcome: Commit, result: Any, error: BaseException | None) -> None:
     if error is None:
         outcome.set_result(result)
     else:

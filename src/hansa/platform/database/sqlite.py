@@ -111,19 +111,15 @@ class SqliteDatabase(Database):
         """Wait for the disk outside the loop. A cancelled caller still waits, so that the connection is never torn, and
         what was committed is told."""
         commit = self._committer.submit(connection.commit)
-        cancelled: asyncio.CancelledError | None = None
-        while not commit.done():
-            try:
-                await asyncio.shield(commit)
-            except asyncio.CancelledError as error:
-                cancelled = error
-            except sqlite3.Error:
-                break
-        with translated():
-            commit.result()
+        try:
+            with translated():
+                await commit
+        except asyncio.CancelledError:
+            with translated():
+                commit.result()
+            self._committed(transaction)
+            raise
         self._committed(transaction)
-        if cancelled is not None:
-            raise cancelled
 
 
 class _SqliteReader(Reader):

@@ -14,7 +14,7 @@ class Flights(Generic[T]):
     """At most one act of a name at a time in this process; as many as there are callers, whose number others bound."""
 
     def __init__(self) -> None:
-        self._tasks: dict[str, asyncio.Task[T]] = {}
+        self._flights: dict[str, _Flight[T]] = {}
 
     async def share(self, name: str, act: Callable[[], Awaitable[T]], *, patience_s: float | None = None) -> T:
         """What the act of this name answers or raises, begun now unless it is under way.
@@ -22,35 +22,68 @@ class Flights(Generic[T]):
         Raises CommandInFlight when the caller's patience ends first; the act goes on. Raises Fault when the act is
         broken off by `close`.
         """
-        task = self._tasks.get(name)
-        if task is None:
+        loop = asyncio.get_running_loop()
+        flight = self._flights.get(name)
+        if flight is None:
+            flight = self._flights[name] = _Flight()
             # A context of its own: the act belongs to no caller, so nobody's deadline applies to it.
-            task = asyncio.get_running_loop().create_task(self._run(name, act), name=name, context=Context())
-            task.add_done_callback(_note)
-            self._tasks[name] = task
-        done, _ = await asyncio.wait([task], timeout=patience_s)
-        if not done:
-            raise CommandInFlight()
-        if task.cancelled():
-            raise Fault(f"{name} was broken off")
-        return task.result()
+            flight.task = loop.create_task(self._run(name, flight, act), name=name, context=Context())
+        waiting: asyncio.Future[T] = loop.create_future()
+        flight.waiting.append(waiting)
+        if patience_s is None:
+            return await waiting
+        timer = loop.call_later(patience_s, _fail, waiting, CommandInFlight())
+        try:
+            return await waiting
+        finally:
+            timer.cancel()
 
     async def close(self) -> None:
         """Break off what is under way, as if the process had died; return once it has ended."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._tasks.clear()  # of one that had not begun yet nothing else does
+        flights, self._flights = self._flights, {}
+        for flight in flights.values():
+            flight.task.cancel()
+        await asyncio.gather(*(flight.task for flight in flights.values()), return_exceptions=True)
+        for name, flight in flights.items():
+            flight.fail(_broken_off(name))  # one that had not begun yet tells nobody
 
-    async def _run(self, name: str, act: Callable[[], Awaitable[T]]) -> T:
+    async def _run(self, name: str, flight: "_Flight[T]", act: Callable[[], Awaitable[T]]) -> None:
         try:
-            return await act()
+            answer = await act()
+        except asyncio.CancelledError:
+            flight.fail(_broken_off(name))
+        except Exception as error:
+            flight.fail(error)
+        else:
+            flight.answer(answer)
         finally:
-            self._tasks.pop(name, None)
+            if self._flights.get(name) is flight:
+                del self._flights[name]
 
 
-def _note(task: asyncio.Task[T]) -> None:
-    """The end is seen even if everybody who asked has left; else the loop complains of a lost exception."""
-    if not task.cancelled():
-        task.exception()
+class _Flight(Generic[T]):
+    """An act under way. Who waits is told in its last step, not a turn of the loop later."""
+
+    __slots__ = ("task", "waiting")
+    task: asyncio.Task[None]
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Future[T]] = []
+
+    def answer(self, answer: T) -> None:
+        for waiting in self.waiting:
+            if not waiting.done():
+                waiting.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        for waiting in self.waiting:
+            _fail(waiting, error)
+
+
+def _broken_off(name: str) -> Fault:
+    return Fault(f"{name} was broken off")
+
+
+def _fail(waiting: "asyncio.Future[T]", error: Exception) -> None:
+    if not waiting.done():
+        waiting.set_exception(error)

@@ -11,14 +11,12 @@ service's tables shows nothing. A keyring remembers keys for CACHED_FOR_S: after
 boxes that somebody already holds, a key may live on for that long.
 """
 
-import asyncio
 import base64
 import binascii
 import hmac
 import random
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextvars import Context
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,6 +30,7 @@ from sqlalchemy.dialects.postgresql import insert
 from hansa.kernel.clock import Clock, to_micros
 from hansa.kernel.errors import BusinessError, Fault, Kind
 from hansa.kernel.ids import is_id, slot_of, slot_of_value
+from hansa.platform.database.batcher import Gatherer
 from hansa.platform.database.platform_tables import service_metadata
 from hansa.platform.database.port import Database, forbid_open_transaction
 from hansa.platform.database.statement import Statement, rows_parameter
@@ -175,8 +174,7 @@ class Keyring:
         self._key_id = derived_key(master=master, purpose="key id")[:KEY_ID_BYTES]
         self._cache_size = cache_size
         self._cache: OrderedDict[str, tuple[float, Box | None]] = OrderedDict()
-        self._wanted: dict[str, asyncio.Future[Box | None]] = {}
-        self._fetching: asyncio.Task[None] | None = None
+        self._fetching: Gatherer[str, Box | None] = Gatherer(name="keyring", look=self._fetch, largest=LARGEST_BATCH)
         self._erasures = 0
 
     async def box(self, *, person: str) -> Box:
@@ -186,7 +184,7 @@ class Keyring:
             raise ValueError("a person has a name or an id")
         box = self._remembered(person)
         if box is _UNKNOWN:
-            box = await asyncio.shield(self._fetch_with_others(person))
+            box = await self._fetching.submit(person)
         if box is None:
             raise PersonErased()
         return box
@@ -222,47 +220,20 @@ class Keyring:
         while len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
 
-    def _fetch_with_others(self, person: str) -> "asyncio.Future[Box | None]":
-        loop = asyncio.get_running_loop()
-        waiting = self._wanted.get(person)
-        if waiting is None:
-            waiting = self._wanted[person] = loop.create_future()
-        if self._fetching is None:
-            # A context of its own: the batch belongs to no caller, so nobody's deadline or correlation applies to it.
-            self._fetching = loop.create_task(self._fetch_batches(), context=Context())
-        return waiting
-
-    async def _fetch_batches(self) -> None:
-        """Serve everybody who has come by now, and then those who came meanwhile, until nobody is left."""
-        try:
-            while self._wanted:
-                people = list(self._wanted)[:LARGEST_BATCH]
-                batch = {person: self._wanted.pop(person) for person in people}
-                try:
-                    await self._fetch(batch)
-                finally:
-                    for waiting in batch.values():
-                        waiting.cancel()  # no effect on those who have their answer
-        finally:
-            self._fetching = None
-
-    async def _fetch(self, batch: "dict[str, asyncio.Future[Box | None]]") -> None:
+    async def _fetch(self, people: Sequence[str]) -> "list[Box | Exception | None]":
         erasures = self._erasures
-        try:
-            found, made = await self._find_or_make(sorted(map(_place, batch)))
-        except Exception as error:
-            for waiting in batch.values():
-                _fail(waiting, error)
-            return
-        for person, waiting in batch.items():
+        found, made = await self._find_or_make(sorted({_place(person) for person in people}))
+        boxes: dict[str, Box | Exception | None] = {}
+        for person in dict.fromkeys(people):
             try:
                 box = self._boxed(person, made[person]) if person in made else self._unwrapped(person, found[person])
             except SealBroken as error:  # a damaged row is the trouble of its person alone
-                _fail(waiting, error)
+                boxes[person] = error
                 continue
             if self._erasures == erasures:  # else the answer may be older than an erasure: use it once, keep it not
                 self._remember(person, box)
-            waiting.set_result(box)
+            boxes[person] = box
+        return [boxes[person] for person in people]
 
     async def _find_or_make(self, places: Sequence[Place]) -> tuple[dict[str, str], dict[str, bytes]]:
         """The wrapped keys of those who had one, and the bare ones of those who have one from now on."""
@@ -335,11 +306,6 @@ def derived_key(*, master: bytes, purpose: str) -> bytes:
     if len(master) != KEY_BYTES:
         raise ValueError(f"a master key has {KEY_BYTES} bytes, not {len(master)}")
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"hansa 1 {purpose}".encode()).derive(master)
-
-
-def _fail(waiting: "asyncio.Future[Box | None]", error: Exception) -> None:
-    waiting.set_exception(error)
-    waiting.exception()  # seen: a caller who left would otherwise have it logged as lost
 
 
 def _place(person: str) -> Place:

@@ -12,6 +12,9 @@ DATA ?= ./data
 ARGS ?=
 SEEDS ?= 1000
 
+# So many tests run at once, and no more of them than there are cores: each process has servers of its own.
+PROCESSES ?= 4
+
 # The first Python that is new enough; PYTHON=… chooses another one.
 PYTHON = $(shell for name in python3 python3.11 python3.12 python3.13; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -30,7 +33,7 @@ demo: .venv/.runtime ## run the shop [PORT=8000] [DATA=./data]
 .PHONY: test
 test: .venv/.dev ## run all tests [ARGS='tests/kernel -k money']; HANSA_NO_SKIPS=1 makes a skip a failure
 	@tests/install-servers
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest --numprocesses=logical --maxprocesses=$(PROCESSES) $(ARGS)
 
 .PHONY: simulate
 simulate: .venv/.dev ## the whole shop, simulated [SEEDS=1000 or FROM-TO] [ARGS='--seed 13 --shrink']

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hansa.platform.http.serve import free_port
+from tests.ports import free_port
 from tests.servers import POSTGRES_BIN, PostgresServer, _end_with_parent
 
 START_S = 90.0

@@ -3,9 +3,11 @@
 import itertools
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from hansa.platform.telemetry import logs
 from tests import servers
@@ -15,6 +17,15 @@ settings.register_profile("hansa", derandomize=True, deadline=None, print_blob=T
 settings.load_profile("hansa")
 
 NO_SKIPS = os.environ.get("HANSA_NO_SKIPS", "") not in ("", "0")
+
+COSTLY = (
+    "tests/browser",
+    "tests/chaos/test_under_fire.py",
+    "tests/simulation/test_seeds.py",
+    "tests/simulation/test_planted.py",
+    "tests/system/test_main_job.py",
+)
+"""What takes longest, files or whole folders: it is begun first, so that no process ends long before the other."""
 
 _database_numbers = itertools.count(1)
 
@@ -41,6 +52,29 @@ def postgres_dsn(postgres_server: servers.PostgresServer) -> Iterator[str]:
     yield postgres_server.create_database(name)
     postgres_server.start()
     postgres_server.drop_database(name)
+
+
+class FilesTogether(LoadScopeScheduling):  # type: ignore[misc]
+    """Deals files out to processes: the tests of one share what is costly to make.
+
+    So do those of a costly folder, as with the browser and the furnished shop.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        folder, _, _ = file.rpartition("/")
+        return folder if folder in COSTLY else file
+
+    def _assign_work_unit(self, node: Any) -> None:
+        costly = next((scope for scope in COSTLY if scope in self.workqueue), None)
+        if costly is not None:
+            self.workqueue.move_to_end(costly, last=False)
+        super()._assign_work_unit(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether:
+    return FilesTogether(config, log)
 
 
 class SkipsFail:

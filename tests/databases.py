@@ -3,11 +3,11 @@
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import asyncpg
-from sqlalchemy import MetaData
+from sqlalchemy import Dialect, MetaData
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import ClauseElement
@@ -96,12 +96,19 @@ async def open_postgres(
 
 
 def create_in_sqlite(path: Path, metadata: MetaData) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute("BEGIN")  # one wait for the disk, not one per table
-    for definition in definitions(metadata, sqlite.dialect()):
-        connection.execute(definition)
-    connection.commit()
-    connection.close()
+    path.write_bytes(_empty_file(metadata))
+
+
+@cache
+def _empty_file(metadata: MetaData) -> bytes:
+    """The file with the tables and nothing in them: hundreds of tests begin with the same one."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        for definition in _definitions(metadata, SQLITE):
+            connection.execute(definition)
+        return connection.serialize()
+    finally:
+        connection.close()
 
 
 async def create_in_postgres(dsn: str, name: str, metadata: MetaData) -> None:
@@ -109,14 +116,16 @@ async def create_in_postgres(dsn: str, name: str, metadata: MetaData) -> None:
     try:
         if await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = $1", name) == 0:
             async with connection.transaction():
-                for definition in definitions(metadata, postgresql.dialect()):
+                for definition in _definitions(metadata, POSTGRES):
                     await connection.execute(definition)
     finally:
         await connection.close()
 
 
-def definitions(metadata: MetaData, dialect: Any) -> list[str]:
+@cache
+def _definitions(metadata: MetaData, engine: str) -> list[str]:
     """What creates every table and index, in an order that respects foreign keys."""
+    dialect: Dialect = sqlite.dialect() if engine == SQLITE else postgresql.dialect()
     elements: list[ClauseElement] = []
     for table in metadata.sorted_tables:
         elements += [CreateTable(table), *(CreateIndex(index) for index in sorted(table.indexes, key=str))]

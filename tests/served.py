@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from hansa.platform.http.serve import free_port
+from tests.ports import free_port
 from tests.shops import STAFF
 
 START_S = 60.0

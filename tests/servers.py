@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from types import FrameType
 from typing import TypedDict
 
 import psutil
+
+from tests.ports import free_port
 
 POSTGRES_BIN = Path(os.environ.get("HANSA_POSTGRES_BIN", "/usr/lib/postgresql/15/bin"))
 START_TIMEOUT_S = 60
@@ -96,7 +97,7 @@ class PostgresServer:
             self._start_once()
             return
         for attempt in range(START_ATTEMPTS):
-            self.port = _free_port()
+            self.port = free_port()
             try:
                 self._start_once()
             except RuntimeError:  # somebody else may have taken the port meanwhile
@@ -246,13 +247,6 @@ def _reachable_folder(account: pwd.struct_passwd | None) -> str:
         if account is None or all(parent.stat().st_mode & 0o001 for parent in (path, *path.parents)):
             return str(path)
     raise ServerMissing("no folder for temporary files that other accounts can reach")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _end_with_parent() -> Callable[[], None] | None:

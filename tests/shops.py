@@ -9,9 +9,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from hansa.compose import Shop, compose, migrate_all
+from hansa.compose import Shop, compose
 from hansa.kernel.contract import Key
-from hansa.platform.http.serve import HttpServer, free_port
+from hansa.platform.http.serve import HttpServer
 from hansa.platform.messaging.local import Mischief
 from hansa.platform.rpc.local import local, twice
 from hansa.platform.security.passwords import Passwords
@@ -19,6 +19,8 @@ from hansa.services.inventory.contract import Inventory
 from hansa.services.products.contract import PriceDraft, ProductDraft, Products, Text, VariantDraft
 from hansa.services.users.contract import Users
 from hansa.settings import Settings
+from tests.migrated import migrate_shop
+from tests.ports import free_port
 
 STAFF = ("staff@example.com", "correct horse battery")
 MISCHIEF = Mischief(duplicate=0.2, reorder=0.2, split=0.2)
@@ -138,7 +140,7 @@ async def opened_shop(*, folder: Path, dsn: str | None = None, wire: str = "loca
     """A shop with everything at work. Its bus misbehaves a little, as buses may."""
     settings = Settings(data=str(folder), port=free_port(), database=dsn or "sqlite:")
     folder.mkdir(parents=True, exist_ok=True)
-    await migrate_all(settings)
+    await migrate_shop(settings)
     shop = await compose(
         settings,
         chance=random.Random(11),

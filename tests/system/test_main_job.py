@@ -15,10 +15,10 @@ import pytest
 
 from hansa.compose import Shop, compose
 from hansa.kernel.ids import split_name
-from hansa.platform.http.serve import free_port
 from hansa.services.inventory.contract import Inventory
 from hansa.settings import Settings
 from tests import audits
+from tests.ports import free_port
 from tests.served import Served, pause
 from tests.shops import order_body
 

@@ -18,7 +18,7 @@ from hansa.kernel.principal import Principal
 from hansa.platform.database.port import Database, Row
 from hansa.platform.database.statement import Statement
 from hansa.platform.http.app import Surroundings, create_app
-from hansa.platform.http.serve import HttpServer, free_port
+from hansa.platform.http.serve import HttpServer
 from hansa.platform.rpc.local import local, twice
 from hansa.platform.security.sealing import Keyring
 from hansa.platform.telemetry.metrics import RequestMetrics
@@ -28,6 +28,7 @@ from hansa.services.recommendations.service import RecommendationsService
 from hansa.services.recommendations.tables import BEHAVIOUR, METADATA
 from tests.clocks import ManualClock
 from tests.databases import POSTGRES, SQLITE, opened
+from tests.ports import free_port
 
 VISITOR = "Zm9yZ2V0LW1lLW5vdA-1"
 REMOTE = "203.0.113.7"

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import signal
 import socket
-import sys
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -21,9 +20,6 @@ HEADER_TIMEOUT_MS = 10_000
 """How long a connection may take to say what it wants; also how long an idle one is kept."""
 LARGEST_HEAD = 64 * 1024
 """Bytes of a request's line and headers; larger ones are refused by the server."""
-SWITCH_S = 0.001
-"""How long a busy loop keeps another thread waiting, where Python's own choice is 5 ms: the server's for each request
-that it hands over, and the one that waits for the disk twice in each commit, of which an order has eight."""
 START_LOOKS = 200
 START_LOOK_S = 0.02
 
@@ -70,7 +66,6 @@ class HttpServer:
 
     async def start(self) -> None:
         """Return when the address answers. Raises AddressInUse when it never does."""
-        sys.setswitchinterval(SWITCH_S)
         self._task = asyncio.create_task(self._server.serve(), name="http")
         for _ in range(START_LOOKS):
             with contextlib.suppress(OSError):

@@ -68,9 +68,12 @@ def _law(results: Results) -> str:
     ]
     for rung in results.ladder:
         said = curve.throughput(rung.connections)
-        is_fitted = rung.connections in law.fitted_to
+        if rung.connections in law.fitted_to:
+            note = ""
+        else:
+            note = " (predicted)" if rung.connections > law.fitted_to[0] else " (not of the law)"
         lines.append(
-            f"| {rung.connections}{'' if is_fitted else ' (predicted)'} | {rung.throughput:,.0f} | {said:,.0f} | "
+            f"| {rung.connections}{note} | {rung.throughput:,.0f} | {said:,.0f} | "
             f"{said / rung.throughput - 1:+.0%} | {rung.mean_ms:,.1f} ms | "
             f"{rung.throughput * rung.mean_ms / 1000:,.1f} |"
         )

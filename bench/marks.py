@@ -56,7 +56,12 @@ MARKS = (
     _mark("flash.turned_away", "flash sale: turned away", "at least", 8_000, "/s", 0),
     _mark("flash.elsewhere_p95_ms", "an order elsewhere meanwhile, p95", "at most", 250, "ms", 0),
     _mark("flash_killed.sold", "flash sale, killed in the middle: pieces sold of 100", "exactly", 100, "", 0),
-    _mark("ladder.prediction_error", "throughput predicted at unmeasured concurrency, worst error", "at most", 0.15),
+    _mark(
+        "ladder.prediction_error",
+        "throughput predicted at unmeasured concurrency, worst error",
+        "at most",
+        0.15,
+    ),
     _mark("growth.cost_ratio", "CPU per order with 1 million stored / with 10 thousand", "at most", 1.1, "x"),
     _mark("growth.memory_mb", "growth of the shop's memory over 200,000 orders", "at most", 10, "MB", 0),
 )
@@ -88,6 +93,7 @@ FIGURES = (
     ("memory.proportional_mb", "memory of the shop after the run, shared pages divided", "MB", 0),
     ("memory_small.resident_mb", "memory of the shop after the run, small catalogue", "MB", 0),
     ("memory_small.proportional_mb", "memory of the shop, shared pages divided, small catalogue", "MB", 0),
+    ("ladder.error_of_few", "the law's worst error below 8 connections, to which it is not fitted", "", 2),
     ("ladder.little_error", "Little's law, worst error", "", 3),
     ("flash.rate", "flash sale: answers", "/s", 0),
     ("flash_killed.turned_away", "flash sale, killed in the middle: turned away", "/s", 0),

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 
 from bench.figures import median
 from bench.results import Law, Rung
-from bench.scalability import fit, little_error
+from bench.scalability import Scalability, fit, little_error
 from bench.stage import Stage
 
 ENGINE = "sqlite"
 FEWEST_ORDERS = 60
 ORDERS_EACH = 8
 """At least so many for each connection, so that the beginning and the end of a rung weigh little."""
+FEWEST_GROUPED = 8
+"""Connections from which on orders share commits. Fewer wait for one another and share nothing, which is another
+system: the law is not fitted to it, and what it says of it is told apart."""
 
 
 async def run(stage: Stage) -> None:
@@ -51,8 +54,7 @@ def median_rung(measured: Sequence[Rung]) -> Rung:
 
 def judge_ladder(stage: Stage) -> None:
     """Fit to every rung but those in between, and predict these."""
-    ladder = stage.results.ladder
-    fitted, predicted = parted(ladder)
+    fitted, predicted = parted(stage.results.ladder)
     law = fit([(rung.connections, rung.throughput) for rung in fitted])
     stage.results.law = Law(
         rate=law.rate,
@@ -60,8 +62,13 @@ def judge_ladder(stage: Stage) -> None:
         coherence=law.coherence,
         fitted_to=tuple(rung.connections for rung in fitted),
     )
-    errors = [abs(law.throughput(rung.connections) / rung.throughput - 1) for rung in predicted]
-    stage.results.add("ladder.prediction_error", max(errors))
+    few = [rung for rung in stage.results.ladder if rung.connections < FEWEST_GROUPED]
+    stage.results.add("ladder.prediction_error", _worst_error(law, predicted))
+    stage.results.add("ladder.error_of_few", _worst_error(law, few))
+
+
+def _worst_error(law: Scalability, rungs: Sequence[Rung]) -> float:
+    return max(abs(law.throughput(rung.connections) / rung.throughput - 1) for rung in rungs)
 
 
 def _little_error(rung: Rung) -> float:
@@ -69,6 +76,8 @@ def _little_error(rung: Rung) -> float:
 
 
 def parted(ladder: list[Rung]) -> tuple[list[Rung], list[Rung]]:
-    """Those the law is fitted to, and those it must predict: every third one, neither the first nor the last."""
-    predicted = [rung for place, rung in enumerate(ladder[:-1]) if place % 3 == 2]
-    return [rung for rung in ladder if rung not in predicted], predicted
+    """Of the rungs where orders share commits, those the law is fitted to, and those it must predict: every third one,
+    neither the first nor the last."""
+    grouped = [rung for rung in ladder if rung.connections >= FEWEST_GROUPED]
+    predicted = [rung for place, rung in enumerate(grouped[:-1]) if place % 3 == 2]
+    return [rung for rung in grouped if rung not in predicted], predicted

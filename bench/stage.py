@@ -51,6 +51,8 @@ class Size:
     attempts: int
     members: int
     has_icecat: bool
+    quiet_s: float
+    """At rest, before the shop's memory is read: it gives back what it can, every 10 seconds, when it is quiet."""
 
 
 FULL = Size(
@@ -66,6 +68,7 @@ FULL = Size(
     attempts=20_000,
     members=2_000,
     has_icecat=True,
+    quiet_s=15,
 )
 QUICK = Size(
     rounds=1,
@@ -80,6 +83,7 @@ QUICK = Size(
     attempts=2_000,
     members=200,
     has_icecat=False,
+    quiet_s=1,
 )
 
 

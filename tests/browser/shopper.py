@@ -58,8 +58,8 @@ class Shopper:
         # Chromium reports a page of status 404 as an error of its own; the tests ask for the status themselves.
         if text.startswith("Failed to load resource") and location.get("url") == self.page.url:
             return
-        # What a page still waits for is broken off when it is left; htmx calls that an error, twice. The first of the two
-        # it says of every failure, and then which: `htmx:sendError`, `htmx:timeout`.
+        # What a page still waits for is broken off when it is left; htmx calls that an error, twice. The first of the
+        # two it says of every failure, and then which: `htmx:sendError`, `htmx:timeout`.
         if text.startswith(("htmx:afterRequest", "htmx:sendAbort")):
             return
         if kind in ("error", "warning"):

@@ -126,3 +126,14 @@ def test_nothing_of_alembic_stays_in_the_process_that_had_it_done(tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "things.sqlite").exists()
+
+
+async def test_nothing_is_loaded_from_the_folder_one_stands_in(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msgspec.py").write_text("open('loaded', 'w').close()\nraise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+
+    await upgrade_apart([upgrade(tmp_path / "things.sqlite", folder)])
+
+    assert not (tmp_path / "loaded").exists()

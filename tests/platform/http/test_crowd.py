@@ -114,3 +114,19 @@ async def test_after_a_crowd_the_next_one_is_served_again():
     await asyncio.gather(*door.come(1))
 
     assert door.refused == [0, 1]
+
+
+class Panic(BaseException):
+    """Not an Exception."""
+
+
+async def test_a_panic_is_one_callers_alone_and_the_line_goes_on():
+    crowd = Crowd(clock=ManualClock())
+
+    def panic() -> bool:
+        raise Panic
+
+    with pytest.raises(Panic):
+        await asyncio.wait_for(crowd.turned_away(panic), 5)
+
+    assert await asyncio.wait_for(crowd.turned_away(lambda: True), 5)

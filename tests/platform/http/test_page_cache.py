@@ -12,6 +12,7 @@ from hansa.platform.cache.changes import Changes
 from hansa.platform.http import page_cache
 from hansa.platform.http.headers import HEADERS
 from hansa.platform.http.page_cache import KEPT_S, Cacheable, PageCache, takes_gzip
+from hansa.platform.telemetry.logs import correlation
 from tests.clocks import ManualClock
 
 LIST = Cacheable(fields=frozenset({"limit", "tag", "currency"}))
@@ -359,3 +360,15 @@ async def test_under_maintenance_no_kept_page_is_shown_and_the_api_goes_on():
 )
 def test_who_takes_gzip(header: str, takes: bool):
     assert takes_gzip(header) is takes
+
+
+async def test_what_is_made_for_the_cache_is_logged_under_the_request_that_had_it_made():
+    shop, seen = Shop(), list[str]()
+
+    async def look() -> None:
+        seen.append(correlation())
+
+    shop.before_answering = look
+    await shop.ask()
+
+    assert seen == ["abc"]

@@ -103,3 +103,16 @@ async def test_what_is_closed_breaks_off_and_whoever_waits_is_told_that_nobody_k
     assert baking.ended == 0
     baking.gate.set()
     assert await flights.share("cake", baking) == baking.begun
+
+
+class Panic(BaseException):
+    """What a library of another language raises when it gives up."""
+
+
+async def test_whoever_shares_what_ends_in_a_panic_does_not_wait_for_ever() -> None:
+    async def panic() -> int:
+        await asyncio.sleep(0)
+        raise Panic
+
+    with pytest.raises(Fault):
+        await asyncio.wait_for(Flights[int]().share("bread", panic), 5)

@@ -202,6 +202,7 @@ async def test_exports_are_downloaded_as_files(office: Office):
         assert file.headers["content-disposition"].startswith("attachment")
         assert file.headers["content-type"] == "application/octet-stream"
         assert "no-store" in file.headers["cache-control"]
+        assert file.headers["content-length"] == str(len(file.text.encode())), "or nobody knows how far it has come"
     assert (await office.staff.open(f"{answer.location}/report")).status == 404
     assert (await office.staff.open("/en/admin/transfers/123/output")).status == 404
 

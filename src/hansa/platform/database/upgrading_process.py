@@ -36,7 +36,9 @@ class NotUpgraded(Fault):
 async def upgrade_apart(upgrades: Sequence[Upgrade]) -> None:
     """Apply what is missing to one database after the other. Raises NotUpgraded."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", __name__),
+        # It finds what this process finds, and nothing in the folder that somebody happens to stand in.
+        *(sys.executable, "-P", "-m", __name__),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -42,7 +42,7 @@ class Crowd:
             if not outcome.done():
                 try:
                     is_refused = refuse()
-                except Exception as error:
+                except BaseException as error:  # whatever it is, those behind must not stand there for ever
                     outcome.set_exception(error)
                 else:
                     if not is_refused and has_begun:

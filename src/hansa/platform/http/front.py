@@ -202,7 +202,7 @@ class FrontDoor:
         else:
             request.scope["path_params"] = found[1]
             response = await found[0].endpoint(request)
-        response.raw_headers = finished(response)
+        response.raw_headers[:] = finished(response)  # in place: a file adds its length to what it knows
         return response
 
 

@@ -44,7 +44,7 @@ def observing(*, metrics: RequestMetrics, ids: Ids, cache: PageCache | None = No
                 status = response.status_code
             finally:
                 metrics.finished(handle, status)
-            response.raw_headers = [*response.raw_headers, (b"x-request-id", correlation.encode("ascii"))]
+            response.raw_headers.append((b"x-request-id", correlation.encode("ascii")))
             return response
 
         return watched

@@ -24,6 +24,7 @@ from hansa.platform.cache.changes import Changes
 from hansa.platform.http.headers import finished
 from hansa.platform.http.request import LARGEST_LANGUAGES, locale_of
 from hansa.platform.resilience.single_flight import Flights
+from hansa.platform.telemetry.logs import correlated
 
 LARGEST_BYTES = 32 * 1024 * 1024
 FREE_SHARE = 4
@@ -301,7 +302,8 @@ class PageCache:
     ) -> Response | Entry:
         number = self._changes.number
         asked = self._impersonal(request, query)
-        response = await endpoint(asked)
+        with correlated(asked.state.correlation):
+            response = await endpoint(asked)
         tags = _tags_of(asked, response)
         if not tags:
             return response

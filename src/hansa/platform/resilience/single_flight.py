@@ -50,13 +50,12 @@ class Flights(Generic[T]):
     async def _run(self, name: str, flight: "_Flight[T]", act: Callable[[], Awaitable[T]]) -> None:
         try:
             answer = await act()
-        except asyncio.CancelledError:
-            flight.fail(_broken_off(name))
         except Exception as error:
             flight.fail(error)
         else:
             flight.answer(answer)
         finally:
+            flight.fail(_broken_off(name))  # who has not been told yet: it was cancelled, or a library panicked
             if self._flights.get(name) is flight:
                 del self._flights[name]
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import asyncpg
 
 from bench.servers import Postgres, Shop
-from hansa.compose import STORED
+from hansa.compose.stored import STORED
 
 SERVICES = tuple(stored.name for stored in STORED)
 LOOK_S = 0.02

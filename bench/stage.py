@@ -68,7 +68,7 @@ FULL = Size(
     attempts=20_000,
     members=2_000,
     has_icecat=True,
-    quiet_s=15,
+    quiet_s=30,
 )
 QUICK = Size(
     rounds=1,

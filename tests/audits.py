@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Table, select
 
-from hansa.compose import Shop
+from hansa.compose.shop import Shop
 from hansa.platform.database.platform_tables import DEAD_LETTERS, OUTBOX
 from hansa.platform.database.port import Row
 from hansa.platform.database.statement import Statement

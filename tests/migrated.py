@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from hansa.compose import STORED, migrate_all
+from hansa.compose.stored import STORED, migrate_all
 from hansa.settings import Settings
 
 EMBEDDED = "sqlite:"

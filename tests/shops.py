@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from hansa.compose import Shop, compose
+from hansa.compose import compose
+from hansa.compose.shop import Shop
 from hansa.kernel.contract import Key
 from hansa.platform.http.serve import HttpServer
 from hansa.platform.messaging.local import Mischief

@@ -1,5 +1,6 @@
 """From settings to adapters: which database, which mail, which payment providers a shop speaks to."""
 
+import random
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ from hansa.platform.database.sqlite import SqliteDatabase
 from hansa.platform.mail.folder import FolderMailer
 from hansa.platform.mail.port import Mailer
 from hansa.platform.mail.smtp import Security, SmtpMailer, SmtpSettings
+from hansa.platform.messaging.local import LocalBus, Mischief
+from hansa.platform.messaging.port import Bus
 from hansa.platform.providers.payments import PaymentProvider
 from hansa.platform.providers.sandbox import SandboxProvider
 from hansa.platform.security.sealing import derived_key
@@ -33,6 +36,12 @@ def database_of(settings: Settings, name: str, clock: Clock, ids: Ids) -> Databa
     from hansa.platform.database.postgres import PostgresDatabase
 
     return PostgresDatabase(name=name, dsn=target, clock=clock, ids=ids)
+
+
+def bus_of(settings: Settings, clock: Clock, chance: random.Random, mischief: Mischief | None = None) -> Bus:
+    if settings.bus == "local:":
+        return LocalBus(clock=clock, chance=chance, mischief=mischief)
+    raise SettingsInvalid("bus must be `local:`")
 
 
 def mailer_of(settings: Settings, clock: Clock) -> Mailer:

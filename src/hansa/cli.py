@@ -16,7 +16,9 @@ import uvloop
 from tqdm import tqdm
 
 from hansa import demo
-from hansa.compose import MAINTENANCE_NOTE, STORED, Shop, compose, migrate_all
+from hansa.compose import MAINTENANCE_NOTE, compose
+from hansa.compose.shop import Shop
+from hansa.compose.stored import STORED, migrate_all
 from hansa.demo.banners import announce
 from hansa.imports import NotImportable, import_products
 from hansa.imports.exporting import export_orders, export_products
@@ -27,6 +29,7 @@ from hansa.platform.database.migrations import NewerData
 from hansa.platform.http.serve import AddressInUse, HttpServer, check_free, free_port, told_to_stop
 from hansa.platform.leases.folder import FolderOwned, OwnedFolder, Owner, find_owner, own
 from hansa.platform.memory import giving_back, leave_what_stays, use_few_heaps
+from hansa.platform.messaging.port import BusUnusable
 from hansa.platform.rpc.served import create_rpc_app
 from hansa.platform.security.key_file import MasterKeyInvalid
 from hansa.platform.telemetry import logs
@@ -64,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in unknown_variables():
             print(f"hansa: {name} is not a setting", file=sys.stderr, flush=True)
         return int(_run(options.act(settings, options)))
-    except (SettingsInvalid, AddressInUse, FolderOwned, NewerData, MasterKeyInvalid, Refusal) as error:
+    except (SettingsInvalid, AddressInUse, FolderOwned, NewerData, MasterKeyInvalid, BusUnusable, Refusal) as error:
         return _complain(str(error))
     except WordingInvalid as error:
         return _complain(f"shop_texts (HANSA_SHOP_TEXTS) is wrong: {error}")
@@ -241,6 +244,7 @@ async def _serve_until(told: asyncio.Event, shop: Shop, owned: OwnedFolder) -> i
     ]
     for server in servers:
         await server.start()
+    await shop.join()
     shop.start()
     shop.jobs.start([giving_back(shop.databases.values())])
     leave_what_stays()

@@ -40,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database: str = "sqlite:"
     """`sqlite:` (files in the data folder) or `postgresql://user:password@host/name`, version 15 or later, by a user
     who may create roles and schemas. The data folder is needed in either case."""
+    bus: str = "local:"
+    """How events travel from service to service: `local:` within the process."""
     mail: str = "folder:"
     """How mails go out: `folder:` writes them into the data folder, as files; `smtp://user:password@host:port` sends
     them over STARTTLS (port 587 if none is named), `smtps://…` over TLS (465)."""

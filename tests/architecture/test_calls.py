@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from hansa.compose import MANIFESTS
+from hansa.compose.services import MANIFESTS
 from hansa.platform.manifest import Manifest, Parts
 from hansa.services.carts.contract import Carts
 from hansa.services.orders.contract import Orders

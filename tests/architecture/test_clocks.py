@@ -75,7 +75,9 @@ def test_whoever_does_is_reported(source: str, code: str) -> None:
     assert [line for line in reported_in(source) if f" {code} " in line]
 
 
-@pytest.mark.parametrize("file", ["src/hansa/platform/jobs/wrong.py", "src/hansa/compose.py", "src/hansa/web/wrong.py"])
+@pytest.mark.parametrize(
+    "file", ["src/hansa/platform/jobs/wrong.py", "src/hansa/compose/__init__.py", "src/hansa/web/wrong.py"]
+)
 def test_so_it_is_in_every_part_of_the_house(file: str) -> None:
     assert reported_in("import time\n\nAT = time.time()\n", file=file)
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import pytest
 
-from hansa.compose import MANIFESTS
+from hansa.compose.services import MANIFESTS
 from hansa.kernel.contract import Key, command, methods_of, query
 from hansa.platform.http.route import Route
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-import hansa.compose
+import hansa.compose.services
 from hansa.kernel.address import Address
 from hansa.kernel.event import Event
 from hansa.kernel.ids import Id
@@ -30,7 +30,7 @@ PSEUDONYM = "person"
 
 def every_event() -> list[type[Event]]:
     """The events of the house; composing it has imported them all."""
-    assert hansa.compose.MANIFESTS
+    assert hansa.compose.services.MANIFESTS
     return [event for event in _below(Event) if event.__module__.startswith("hansa.")]
 
 

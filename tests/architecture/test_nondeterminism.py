@@ -18,7 +18,7 @@ DOORS: dict[str, set[str]] = {
     "platform/memory.py": {"time"},
     # Chance. What the operating system draws is only the default, but for the names of draft files and what is made
     # once, when a process starts.
-    "compose.py": {"random.SystemRandom"},
+    "compose/__init__.py": {"random.SystemRandom"},
     "kernel/ids.py": {"random.SystemRandom"},
     "platform/security/sealing.py": {"random.SystemRandom"},
     "platform/security/key_file.py": {"secrets"},

@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from hansa.compose import STORED, Stored
+from hansa.compose.stored import STORED, Stored
 from hansa.platform.database.autogeneration import difference
 from hansa.platform.database.tables import COUNT, ID, NAMES, TEXT, field, key, key_by, optional, personal, slot
 

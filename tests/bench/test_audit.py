@@ -10,7 +10,7 @@ from sqlalchemy.types import Boolean, Integer, LargeBinary
 
 from bench.audit import Evidence, Order, audit, judge
 from bench.books import SERVICES, Books, NotDrained, SqliteBooks, drained_at
-from hansa.compose import STORED
+from hansa.compose.stored import STORED
 
 GOOD = {"5": (700, 1, 0)}
 METADATA: dict[str, MetaData] = {stored.name: stored.metadata for stored in STORED}

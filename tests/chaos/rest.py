@@ -6,7 +6,7 @@ from pathlib import Path
 
 import asyncpg
 
-from hansa.compose import STORED
+from hansa.compose.stored import STORED
 
 OPEN_ENDS: Sequence[tuple[str, str, str]] = (
     ("orders", "orders pending", "SELECT count(*) FROM {}orders WHERE status = 'pending'"),

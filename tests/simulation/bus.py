@@ -13,7 +13,7 @@ import msgspec
 
 from hansa.kernel.errors import Fault
 from hansa.kernel.event import Envelope
-from hansa.platform.messaging.port import Permanent, Subscriber
+from hansa.platform.messaging.port import Listener, Permanent, Subscriber
 from tests.simulation import states
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Broker:
 class BrokerClient:
     """A process's connection to the broker: the bus that it is composed with."""
 
+    has_broker = True
+
     def __init__(self, world: "World", process: "Process") -> None:
         self._world = world
         self._process = process
@@ -85,6 +87,11 @@ class BrokerClient:
     def subscribe(self, *, consumer: str, type: str, subscriber: Subscriber) -> None:
         self._world.broker.consumers[type].add(consumer)
         self._process.subscribers[consumer] = subscriber
+
+    def listen(self, *, type: str, listener: Listener) -> None:
+        """Nobody looks at pages here."""
+
+    async def start(self) -> None: ...
 
     async def publish(self, batch: Sequence[Envelope]) -> None:
         world, faults = self._world, self._world.faults

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from hansa.compose import STORED, migrate_all
+from hansa.compose.stored import STORED, migrate_all
 from hansa.platform.outbox import relay
 from hansa.platform.security.key_file import KEY_BYTES
 from hansa.services.orders.rules import states

@@ -17,7 +17,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hansa.compose import Shop, compose
+from hansa.compose import compose
+from hansa.compose.shop import Shop
 from hansa.kernel.clock import Clock
 from hansa.kernel.errors import BusinessError, Fault
 from hansa.kernel.event import Envelope

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hansa.compose import MANIFESTS
+from hansa.compose.services import MANIFESTS
 from hansa.platform.http.route import Access, Route
 from tests.shops import STAFF, OpenedShop, opened_shop, order_body
 

@@ -10,7 +10,9 @@ import aiohttp
 import msgspec
 import pytest
 
-from hansa.compose import Shop, compose, migrate_all
+from hansa.compose import compose
+from hansa.compose.shop import Shop
+from hansa.compose.stored import migrate_all
 from hansa.kernel.errors import Fault
 from hansa.platform.providers.payments import ProviderSilent, RefundAnswer
 from hansa.platform.rpc.local import local

@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from hansa.compose import Shop, compose
+from hansa.compose import compose
+from hansa.compose.shop import Shop
 from hansa.kernel.ids import split_name
 from hansa.services.inventory.contract import Inventory
 from hansa.settings import Settings

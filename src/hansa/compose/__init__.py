@@ -1,31 +1,29 @@
-"""The only module that knows every service and every adapter: from settings to a running shop."""
+"""The only package that knows every service and every adapter: from settings to a running shop."""
 
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy import MetaData
 
 from hansa import web
-from hansa.adapters import database_of, database_target, mailer_of, providers_of
+from hansa.adapters import bus_of, database_of, mailer_of, providers_of
+from hansa.compose.services import MANIFESTS
+from hansa.compose.shop import Shop
+from hansa.compose.stored import KEYRING, STORED
 from hansa.imports.transfers import FolderTransfers
 from hansa.kernel.clock import Clock, SystemClock
 from hansa.kernel.contract import methods_of
 from hansa.kernel.ids import Ids
-from hansa.platform.cache.changes import Changes
 from hansa.platform.cache.freshness import Freshness
-from hansa.platform.database.migrations import check_version, migrate
 from hansa.platform.database.platform_tables import OUTBOX_AGE
 from hansa.platform.database.port import Database
-from hansa.platform.database.upgrading_process import Upgrade, upgrade_apart
 from hansa.platform.files.folder import FolderFiles
-from hansa.platform.files.port import Files
 from hansa.platform.files.serving import media_routes
 from hansa.platform.http.app import Surroundings, create_app
 from hansa.platform.http.early import EarlyHook
@@ -34,170 +32,36 @@ from hansa.platform.http.observing import observing
 from hansa.platform.http.page_cache import PageCache
 from hansa.platform.http.tokens import KnownTokens
 from hansa.platform.jobs.periodic import Job, Jobs
-from hansa.platform.jobs.transfers import Transfers
+from hansa.platform.leases.ranges import RENEW_EVERY_S, SlotRanges
 from hansa.platform.mail.port import Mailer
 from hansa.platform.manifest import Manifest, Parts
-from hansa.platform.messaging.local import LocalBus, Mischief
+from hansa.platform.messaging.local import Mischief
 from hansa.platform.messaging.port import Bus
 from hansa.platform.outbox.backlog import LOOK_EVERY_S, Backlog
 from hansa.platform.outbox.dead_letter_office import DeadLetterOffice
-from hansa.platform.outbox.dead_letters import DeadLetters
 from hansa.platform.outbox.inbox import Inbox, forget
 from hansa.platform.outbox.relay import Relay
 from hansa.platform.providers.payments import PaymentProvider
 from hansa.platform.rpc.local import local
-from hansa.platform.security import sealing
 from hansa.platform.security.key_file import master_key
 from hansa.platform.security.passwords import Passwords
 from hansa.platform.security.sealing import Keyring
 from hansa.platform.telemetry.metrics import Gauges, RequestMetrics
-from hansa.services.carts.manifest import MANIFEST as CARTS
-from hansa.services.home.manifest import MANIFEST as HOME
 from hansa.services.inventory.contract import Inventory
-from hansa.services.inventory.manifest import MANIFEST as INVENTORY
-from hansa.services.notifications.manifest import MANIFEST as NOTIFICATIONS
 from hansa.services.orders.contract import Orders
-from hansa.services.orders.manifest import MANIFEST as ORDERS
-from hansa.services.payments.manifest import MANIFEST as PAYMENTS
 from hansa.services.products.contract import Products
-from hansa.services.products.manifest import MANIFEST as PRODUCTS
-from hansa.services.promotions.manifest import MANIFEST as PROMOTIONS
 from hansa.services.recommendations.manifest import MANIFEST as RECOMMENDATIONS
-from hansa.services.search.manifest import MANIFEST as SEARCH
-from hansa.services.shipping.manifest import MANIFEST as SHIPPING
 from hansa.services.users.contract import Users
-from hansa.services.users.manifest import MANIFEST as USERS
 from hansa.settings import Settings
 from hansa.web.pages import not_found
 from hansa.web.site import Site
 from hansa.web.wording import Wording
 
-MANIFESTS: tuple[Manifest, ...] = (
-    PRODUCTS,
-    USERS,
-    INVENTORY,
-    SHIPPING,
-    PAYMENTS,
-    PROMOTIONS,
-    CARTS,
-    ORDERS,
-    NOTIFICATIONS,
-    HOME,
-    RECOMMENDATIONS,
-    SEARCH,
-)
-"""In the order of dependence: whoever is asked stands before who asks."""
 FORGET_EVERY_S = 3600.0
 MAINTENANCE_NOTE = "maintenance"
 """A file in the data folder: while it is there, the shop's pages say that it is closed for a moment."""
 Wire = Callable[[type, Any], Any]
 Databases = Callable[[Settings, str, Clock, Ids], Database]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """Something that keeps tables: a service, or the keyring."""
-
-    name: str
-    metadata: MetaData
-    folder: Path
-
-
-KEYRING = Stored(name="keyring", metadata=sealing.METADATA, folder=Path(sealing.__file__).parent)
-STORED: tuple[Stored, ...] = (
-    KEYRING,
-    *(Stored(name=manifest.name, metadata=manifest.metadata, folder=manifest.folder) for manifest in MANIFESTS),
-)
-
-
-@dataclass(kw_only=True)
-class Shop:
-    """A composed shop. Opened, its relays and jobs run; `app` answers HTTP."""
-
-    settings: Settings
-    clock: Clock
-    ids: Ids
-    databases: dict[str, Database]
-    services: dict[str, Any] = field(default_factory=dict)
-    clients: dict[type, Any] = field(default_factory=dict)
-    relays: list[Relay] = field(default_factory=list)
-    inboxes: dict[tuple[str, str], Inbox] = field(default_factory=dict)
-    """By service and consumer."""
-    dead_letters: DeadLetters = field(init=False)
-    transfers: Transfers = field(init=False)
-    jobs: Jobs
-    jobs_of: dict[str, Sequence[Job]] = field(default_factory=dict)
-    providers: Mapping[str, PaymentProvider]
-    files: Files
-    metrics: RequestMetrics
-    changes: Changes = field(default_factory=Changes)
-    freshness: Freshness = field(init=False)
-    app: FrontDoor = field(init=False)
-    starting: list[Callable[[], None]] = field(default_factory=list)
-    closing: list[Callable[[], Any]] = field(default_factory=list)
-
-    def client(self, contract: type) -> Any:
-        return self.clients[contract]
-
-    def start(self) -> None:
-        """Let the relays and jobs work by themselves."""
-        for relay in self.relays:
-            relay.start()
-        for jobs in self.jobs_of.values():
-            self.jobs.start(jobs)
-        for start in self.starting:
-            start()
-
-    async def settle(self, *, rounds: int = 10) -> None:
-        """Run every job and publish every event until nothing is left to publish: for tests and orderly stops."""
-        for _ in range(rounds):
-            for jobs in self.jobs_of.values():
-                for job in jobs:
-                    await job.run()
-            sent = 0
-            for relay in self.relays:
-                sent += await relay.drain()
-            for manifest in MANIFESTS:
-                await manifest.quiet(self.services[manifest.name])
-            if not sent:
-                return
-
-    async def close(self) -> None:
-        await self.transfers.close()
-        await self.jobs.close()
-        for relay in self.relays:
-            await relay.close()
-        for manifest in reversed(MANIFESTS):  # whoever asks stops before whoever is asked
-            await manifest.close(self.services[manifest.name])
-        for close in self.closing:
-            outcome = close()
-            if outcome is not None:
-                await outcome
-        for database in self.databases.values():
-            await database.close()
-
-
-async def migrate_all(settings: Settings, *, is_apart: bool = False) -> None:
-    """Bring every database up to this version; `is_apart` in a process of its own, which takes with it what that needs.
-
-    Raises NewerData before any of them is touched, and Fault if a migration fails.
-    """
-    outdated = []
-    for stored in STORED:
-        target, folder = database_target(settings, stored.name), stored.folder / "migrations"
-        if not await check_version(target=target, name=stored.name, folder=folder):
-            outdated.append((stored.name, target, folder))
-    if is_apart and outdated:
-        await upgrade_apart([_upgrade(*each) for each in outdated])
-        return
-    for name, target, folder in outdated:
-        await migrate(target=target, name=name, folder=folder)
-
-
-def _upgrade(name: str, target: Path | str, folder: Path) -> Upgrade:
-    if isinstance(target, Path):
-        return Upgrade(name=name, folder=str(folder), file=str(target.absolute()))
-    return Upgrade(name=name, folder=str(folder), dsn=target)
 
 
 async def compose(
@@ -244,7 +108,9 @@ async def compose(
     keyring = Keyring(database=databases[KEYRING.name], master=master, clock=clock, chance=entropy)
     passwords = passwords or Passwords(chance=entropy)
     mailer = mailer or mailer_of(settings, clock)
-    bus = shop.freshness.bus(bus or LocalBus(clock=clock, chance=chance, mischief=mischief))
+    for shows in (shows for manifest in MANIFESTS for shows in manifest.effects.shows):
+        shop.freshness.show(shows)
+    bus = shop.bus = shop.freshness.bus(bus or bus_of(settings, clock, chance, mischief))
     for manifest in MANIFESTS:
         parts = Parts(
             database=databases[manifest.name],
@@ -289,8 +155,6 @@ def _add(shop: Shop, manifest: Manifest, parts: Parts, wire: Wire, bus: Bus) -> 
     if manifest.contract is not None:
         client = wire(manifest.contract, service)
         shop.clients[manifest.contract] = shop.freshness.client(manifest.contract, client, manifest.effects)
-    for shows in manifest.effects.shows:
-        shop.freshness.show(shows)
     if manifest.settling is not None:
         shop.freshness.follow(manifest.settling(service))
     parts.database.on_commit(shop.freshness.committed)
@@ -299,9 +163,15 @@ def _add(shop: Shop, manifest: Manifest, parts: Parts, wire: Wire, bus: Bus) -> 
         shop.inboxes[manifest.name, consumer.name] = inbox
         subscriber = shop.freshness.subscriber(inbox, consumer.changes)
         bus.subscribe(consumer=consumer.name, type=consumer.hears.type, subscriber=subscriber)
-    shop.relays.append(Relay(database=parts.database, bus=bus, clock=shop.clock))
+    ranges = None
+    jobs = [*manifest.jobs(service)]
+    if bus.has_broker and shop.settings.database != "sqlite:":  # other processes may be at the same database
+        ranges = SlotRanges(database=parts.database, name="relay", holder=shop.ids.token(), clock=shop.clock)
+        jobs.append(Job(name=f"{manifest.name}.relay", every_s=RENEW_EVERY_S, run=ranges.renew))
+        shop.ranges.append(ranges)
+    shop.relays.append(Relay(database=parts.database, bus=bus, clock=shop.clock, ranges=ranges))
     tidy = Job(name=f"{manifest.name}.forget", every_s=FORGET_EVERY_S, run=lambda: forget(parts.database, shop.clock))
-    shop.jobs_of[manifest.name] = [*manifest.jobs(service), tidy]
+    shop.jobs_of[manifest.name] = [*jobs, tidy]
 
 
 def _app(shop: Shop, *, has_pages: bool, is_alone: bool) -> FrontDoor:

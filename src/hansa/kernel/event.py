@@ -5,6 +5,9 @@ from typing import ClassVar
 
 import msgspec
 
+LARGEST_BODY = 1024 * 1024
+"""Bytes of an event's body: what brokers take, with room to spare."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a fact. Subclasses are participles and state their public type: `type = "order.placed.v1"`."""
@@ -12,12 +15,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     type: ClassVar[str] = ""
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """A fact on its way: what CloudEvents calls id, type, time and subject, and what every consumer may need.
 
-    `aggregate` is the id of the thing it is about and `version` that thing's version; `subject` is a pseudonym of
-    the person concerned (never a name), and `correlation` ties together what one request caused. Whoever reads the body
-    may leave the event beside it, for the next one who hears it.
+    `aggregate` is the id of the thing it is about and `version` that thing's version; `subject` is a pseudonym of the
+    person concerned (never a name), `correlation` ties together what one request caused, and `traceparent` (W3C Trace
+    Context) does so across systems, where the request came with one. Whoever reads the body may leave the event beside
+    it, for the next one who hears it.
     """
 
     id: str
@@ -34,4 +38,5 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     session: str = ""
     consent: str = ""
     correlation: str = ""
+    traceparent: str = ""
     body: msgspec.Raw = msgspec.Raw(b"{}")

@@ -75,6 +75,11 @@ def moment_of(identifier: str) -> datetime:
     return EPOCH + (int(identifier) >> 22) * _MILLISECOND
 
 
+def first_id_at(moment: datetime) -> int:
+    """The smallest that an identifier made in this millisecond, or later, can be."""
+    return max((moment - EPOCH) // _MILLISECOND, 0) << 22
+
+
 def is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= 19 and int(text) <= LARGEST
 

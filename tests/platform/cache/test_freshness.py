@@ -13,7 +13,7 @@ from hansa.kernel.event import Envelope, Event
 from hansa.platform.cache import freshness as module
 from hansa.platform.cache.changes import Changes
 from hansa.platform.cache.freshness import Effects, Freshness, Shows
-from hansa.platform.messaging.port import Subscriber
+from hansa.platform.messaging.port import Listener, Subscriber
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -72,11 +72,17 @@ def envelope(number: int, event: Sold | Gone) -> Envelope:
 class SlowBus:
     """Delivers when it is told to."""
 
+    has_broker = False
+
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.following: Callable[[], Any] = lambda: None
 
     def subscribe(self, *, consumer: str, type: str, subscriber: Subscriber) -> None: ...
+
+    def listen(self, *, type: str, listener: Listener) -> None: ...
+
+    async def start(self) -> None: ...
 
     async def publish(self, batch: Sequence[Envelope]) -> None:
         await self.gate.wait()

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
-from hansa.compose import STORED, Shop
+from hansa.compose.shop import Shop
+from hansa.compose.stored import STORED
 from hansa.platform.database.port import Database
 from hansa.platform.database.statement import Statement
 from hansa.platform.providers.sandbox import SandboxProvider

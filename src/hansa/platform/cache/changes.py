@@ -39,6 +39,12 @@ class Changes:
         for listener in self._listeners:
             listener(told)
 
+    def tell_everything(self) -> None:
+        """Anything may have changed, so nothing that was filled until now holds."""
+        self.number += 1
+        self._last.clear()
+        self._forgotten_until = self.number
+
     def is_changed(self, tags: Iterable[str], *, since: int) -> bool:
         """Whether any of the tags may have changed after `number` was `since`."""
         return since < self._forgotten_until or any(self._last.get(tag, 0) > since for tag in tags)

@@ -9,6 +9,7 @@ a bounded time. It waits outside of any transaction and holds nothing.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ import msgspec
 from hansa.kernel.contract import methods_of
 from hansa.kernel.event import Envelope, Event
 from hansa.platform.cache.changes import Changes
-from hansa.platform.messaging.port import Bus, Subscriber
+from hansa.platform.messaging.port import Bus, Listener, Subscriber
 
 LONGEST_WAIT_S = 0.5
 MOST_UNDER_WAY = 1_000
@@ -76,6 +77,22 @@ class Freshness:
                 del self._under_way[next(iter(self._under_way))]
             self._under_way[envelope.id] = self._number
         self._changes.tell(told)
+
+    def is_shown(self, type_: str) -> bool:
+        """Whether events of the type change public answers."""
+        return type_ in self._tags
+
+    def hear(self, batch: Sequence[Envelope]) -> None:
+        """Events that some process has committed, this one or another: tell the tags."""
+        told: dict[str, None] = {}
+        for envelope in batch:
+            if tags := self._tags.get(envelope.type):
+                told.update(dict.fromkeys(tags(envelope.body)))
+        self._changes.tell(told)
+
+    def missed(self) -> None:
+        """Nobody knows what other processes have committed meanwhile: the worst is assumed."""
+        self._changes.tell_everything()
 
     def delivered(self, envelopes: Sequence[Envelope]) -> None:
         """Every consumer of the events has committed."""
@@ -137,7 +154,11 @@ class Freshness:
         return told
 
     def bus(self, bus: Bus) -> "Told":
-        """A bus that tells when it has delivered."""
+        """A bus that tells when it has delivered, once all shown events are known; behind a broker it is listened to
+        for what other processes commit."""
+        if bus.has_broker:
+            for type_ in self._tags:
+                bus.listen(type=type_, listener=self)
         return Told(bus, self)
 
     def subscriber(self, subscriber: Subscriber, tags: tuple[str, ...]) -> Subscriber:
@@ -146,21 +167,75 @@ class Freshness:
 
 
 class Told:
-    """See `Freshness.bus`."""
+    """See `Freshness.bus`. Behind a broker, delivered means that every consumer in this process has handled the event:
+    of what another process handles nobody hears, and whoever waits for it does so for the bounded time."""
 
     def __init__(self, bus: Bus, freshness: Freshness) -> None:
         self._bus = bus
         self._freshness = freshness
+        self._consumers: dict[str, set[str]] = {}
+        self._waited_for: dict[str, set[str]] = {}
+
+    @property
+    def has_broker(self) -> bool:
+        return self._bus.has_broker
 
     def subscribe(self, *, consumer: str, type: str, subscriber: Subscriber) -> None:
+        if self.has_broker and self._freshness.is_shown(type):
+            self._consumers.setdefault(type, set()).add(consumer)
+            subscriber = _Reporting(subscriber, partial(self._handled, consumer))
         self._bus.subscribe(consumer=consumer, type=type, subscriber=subscriber)
 
+    def listen(self, *, type: str, listener: Listener) -> None:
+        self._bus.listen(type=type, listener=listener)
+
+    async def start(self) -> None:
+        await self._bus.start()
+
     async def publish(self, batch: Sequence[Envelope]) -> None:
-        await self._bus.publish(batch)
-        self._freshness.delivered(batch)
+        if self.has_broker:
+            for envelope in batch:
+                if consumers := self._consumers.get(envelope.type):
+                    self._waited_for[envelope.id] = set(consumers)
+        try:
+            await self._bus.publish(batch)
+        except BaseException:
+            for envelope in batch:
+                self._waited_for.pop(envelope.id, None)
+            raise
+        while len(self._waited_for) > MOST_UNDER_WAY:
+            del self._waited_for[next(iter(self._waited_for))]
+        self._freshness.delivered([envelope for envelope in batch if envelope.id not in self._waited_for])
 
     async def close(self) -> None:
         await self._bus.close()
+
+    def _handled(self, consumer: str, batch: Sequence[Envelope]) -> None:
+        over = []
+        for envelope in batch:
+            if (waited_for := self._waited_for.get(envelope.id)) is not None:
+                waited_for.discard(consumer)
+                if not waited_for:
+                    del self._waited_for[envelope.id]
+                    over.append(envelope)
+        if over:
+            self._freshness.delivered(over)
+
+
+class _Reporting:
+    """A subscriber that reports what it has handled."""
+
+    def __init__(self, subscriber: Subscriber, report: Callable[[Sequence[Envelope]], None]) -> None:
+        self._subscriber = subscriber
+        self._report = report
+
+    async def deliver(self, batch: Sequence[Envelope]) -> None:
+        await self._subscriber.deliver(batch)
+        self._report(batch)
+
+    async def park(self, envelope: Envelope, *, error: str, attempts: int) -> None:
+        await self._subscriber.park(envelope, error=error, attempts=attempts)
+        self._report([envelope])
 
 
 class _Telling:

@@ -1,6 +1,6 @@
 """The tables that the platform keeps in every service's database, and the statements on them."""
 
-from sqlalchemy import Index, MetaData, Table, bindparam, delete, func, select, true, tuple_, update
+from sqlalchemy import Index, MetaData, Table, bindparam, delete, exists, func, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hansa.platform.database.statement import Statement, rows_parameter
@@ -31,6 +31,28 @@ OUTBOX = Table(
     key_by("event_id", "slot"),
 )
 """Events that are committed and not yet known to be published."""
+
+PUBLISHED = Table(
+    "published",
+    METADATA,
+    slot(),
+    key("event_id"),
+    field("published_at", MOMENT),
+    key_by("event_id", "slot"),
+    Index(None, "published_at"),
+    sqlite_with_rowid=False,
+)
+"""When a broker confirmed an event. Without a broker nothing stands here: what is published has then been delivered."""
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    slot(),
+    key("name", TEXT),
+    field("holder", TEXT),
+    field("until", MOMENT),
+)
+"""Who does what for a while, among processes that share the database."""
 
 INBOX = Table(
     "inbox",
@@ -80,10 +102,31 @@ ADD_EVENTS = Statement(
 UNSENT_EVENTS = Statement(
     select(OUTBOX.c.slot, OUTBOX.c.event_id, OUTBOX.c.envelope).order_by(OUTBOX.c.event_id).limit(bindparam("limit"))
 )
+_RANGES = rows_parameter("ranges", first=SLOT, last=SLOT)
+UNSENT_IN_RANGES = Statement(
+    select(OUTBOX.c.slot, OUTBOX.c.event_id, OUTBOX.c.envelope)
+    .where(
+        OUTBOX.c.event_id < bindparam("before", type_=ID),
+        exists().where(OUTBOX.c.slot >= _RANGES.c.first, OUTBOX.c.slot <= _RANGES.c.last),
+    )
+    .order_by(OUTBOX.c.event_id)
+    .limit(bindparam("limit"))
+)
+ANY_UNSENT = Statement(select(OUTBOX.c.event_id).where(OUTBOX.c.event_id < bindparam("before", type_=ID)).limit(1))
 _SENT = rows_parameter("rows", slot=SLOT, event_id=ID)
 REMOVE_EVENTS = Statement(
     delete(OUTBOX).where(tuple_(OUTBOX.c.slot, OUTBOX.c.event_id).in_(select(_SENT.c.slot, _SENT.c.event_id)))
 )
+_CONFIRMED = rows_parameter("rows", slot=SLOT, event_id=ID)
+NOTE_PUBLISHED = Statement(
+    insert(PUBLISHED)
+    .from_select(
+        ["slot", "event_id", "published_at"],
+        select(_CONFIRMED.c.slot, _CONFIRMED.c.event_id, bindparam("now", type_=MOMENT)).where(true()),
+    )
+    .on_conflict_do_nothing()
+)
+FORGET_PUBLISHED = Statement(delete(PUBLISHED).where(PUBLISHED.c.published_at < bindparam("before")))
 OUTBOX_AGE = Statement(select(func.count(), func.min(OUTBOX.c.written_at)).select_from(OUTBOX))
 
 _HANDLED = rows_parameter("rows", slot=SLOT, event_id=ID)

@@ -9,10 +9,12 @@ from typing import Any, Protocol
 import msgspec
 
 from hansa.kernel.clock import Clock, to_micros
-from hansa.kernel.event import Envelope, Event
+from hansa.kernel.event import LARGEST_BODY, Envelope, Event
 from hansa.kernel.ids import Ids
 from hansa.platform.database import platform_tables
 from hansa.platform.database.statement import Statement
+from hansa.platform.telemetry.logs import correlation as current_correlation
+from hansa.platform.telemetry.tracing import traceparent as current_traceparent
 
 _open: ContextVar[str] = ContextVar("hansa_open_transaction", default="")
 
@@ -90,8 +92,14 @@ class Transaction(Reader):
         location: str = "",
         subject: str = "",
         correlation: str = "",
+        traceparent: str = "",
     ) -> None:
-        """Say that something has happened; it is published if, and only if, this transaction commits."""
+        """Say that something has happened; it is published if, and only if, this transaction commits.
+
+        Raises ValueError for an event that is larger than any broker takes."""
+        body = msgspec.json.encode(event)
+        if len(body) > LARGEST_BODY:
+            raise ValueError(f"{event.type} has {len(body)} bytes, more than {LARGEST_BODY}")
         self._events.append(
             Envelope(
                 id=self._ids.new(slot=slot),
@@ -105,8 +113,9 @@ class Transaction(Reader):
                 seller=seller,
                 location=location,
                 subject=subject,
-                correlation=correlation,
-                body=msgspec.Raw(msgspec.json.encode(event)),
+                correlation=correlation or current_correlation(),
+                traceparent=traceparent or current_traceparent(),
+                body=msgspec.Raw(body),
             )
         )
 

@@ -13,6 +13,7 @@ from hansa.platform.http.page_cache import Cacheable, PageCache
 from hansa.platform.http.remote import remote_of
 from hansa.platform.telemetry.logs import correlated
 from hansa.platform.telemetry.metrics import RequestMetrics
+from hansa.platform.telemetry.tracing import HEADER, traced
 
 CLIENT_GONE = 499
 """What is counted for a request whose client went away before there was an answer (nginx's convention)."""
@@ -38,7 +39,7 @@ def observing(*, metrics: RequestMetrics, ids: Ids, cache: PageCache | None = No
             handle = metrics.started(route=path, session_key=visitor, method=verb)
             status = CLIENT_GONE
             try:
-                with correlated(correlation):
+                with correlated(correlation), traced(request.headers.get(HEADER)):
                     request.scope["state"] = {"correlation": correlation}
                     response = await answered(request)
                 status = response.status_code

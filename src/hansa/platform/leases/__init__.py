@@ -1,1 +1,1 @@
-"""Who owns what for a while: for now, one process the data folder."""
+"""Who owns what for a while: one process a data folder, several processes the slots of a database."""

@@ -14,7 +14,7 @@ import structlog
 
 from hansa.kernel.clock import Clock
 from hansa.kernel.event import Envelope
-from hansa.platform.messaging.port import Permanent, Subscriber
+from hansa.platform.messaging.port import Listener, Permanent, Subscriber
 
 log = structlog.get_logger()
 
@@ -49,6 +49,8 @@ NO_MISCHIEF = Mischief()
 class LocalBus:
     """See the module."""
 
+    has_broker = False
+
     def __init__(
         self, *, clock: Clock, chance: random.Random, retries: Retries | None = None, mischief: Mischief | None = None
     ) -> None:
@@ -57,14 +59,24 @@ class LocalBus:
         self._retries = retries or Retries()
         self._mischief = mischief or NO_MISCHIEF
         self._subscribers: dict[str, list[tuple[str, Subscriber]]] = defaultdict(list)
+        self._listeners: dict[str, list[Listener]] = defaultdict(list)
 
     def subscribe(self, *, consumer: str, type: str, subscriber: Subscriber) -> None:
         self._subscribers[type].append((consumer, subscriber))
+
+    def listen(self, *, type: str, listener: Listener) -> None:
+        self._listeners[type].append(listener)
+
+    async def start(self) -> None:
+        """Nothing is between publishing and delivering, so there is nothing to begin."""
 
     async def publish(self, batch: Sequence[Envelope]) -> None:
         by_type: dict[str, list[Envelope]] = defaultdict(list)
         for envelope in batch:
             by_type[envelope.type].append(envelope)
+        for type_, envelopes in by_type.items():
+            for listener in self._listeners[type_]:
+                listener.hear(envelopes)
         deliveries = [
             self._deliver(consumer, subscriber, envelopes)
             for type_, envelopes in by_type.items()
@@ -78,6 +90,7 @@ class LocalBus:
 
     async def close(self) -> None:
         self._subscribers.clear()
+        self._listeners.clear()
 
     async def _deliver(self, consumer: str, subscriber: Subscriber, envelopes: Sequence[Envelope]) -> None:
         for part in self._misbehave(envelopes):

@@ -1,4 +1,5 @@
-"""What a message bus is to the rest: publish a batch, and hear batches as a named consumer."""
+"""What a message bus is to the rest: publish a batch, and hear batches as a named consumer or as one of all
+processes."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -25,10 +26,10 @@ class Received(Generic[E]):
 class Consumer(Generic[E]):
     """What a service does about one type of event, in work mode: one process of the group hears each event.
 
-    `handle` is given only events whose effect is not yet there, and its transaction commits effect and inbox rows
-    together. It must not call anybody; what must be said to the outside is written down there and done by a job, which
-    `afterwards` may wake. Events that `concerns` denies cost nothing, not even a note in the inbox: it looks at nothing
-    but the event, so it says the same each time.
+    `name` begins with that of its service and a dot. `handle` is given only events whose effect is not yet there, and
+    its transaction commits effect and inbox rows together. It must not call anybody; what must be said to the outside
+    is written down there and done by a job, which `afterwards` may wake. Events that `concerns` denies cost nothing,
+    not even a note in the inbox: it looks at nothing but the event, so it says the same each time.
     """
 
     name: str
@@ -54,23 +55,76 @@ class Subscriber(Protocol):
         ...
 
 
-class Bus(Protocol):
-    """At least once, in no promised order."""
+class Listener(Protocol):
+    """Hears what every process hears. It keeps copies and hints only, so it may be told too much, but never too
+    little."""
 
-    def subscribe(self, *, consumer: str, type: str, subscriber: Subscriber) -> None: ...
+    def hear(self, batch: Sequence[Envelope]) -> None: ...
 
-    async def publish(self, batch: Sequence[Envelope]) -> None:
-        """Return when every event of the batch is safe with the bus; raise if that is not certain."""
+    def missed(self) -> None:
+        """Events may have passed unheard (a lost connection): whatever was made of them is to be made anew."""
         ...
 
-    async def close(self) -> None: ...
+
+class NotPublished(Exception):
+    """Some events of a batch are not certain to be safe with the bus; all others are."""
+
+    def __init__(self, events: Sequence[Envelope], reason: str) -> None:
+        super().__init__(f"{len(events)} events are not published: {reason}")
+        self.events = events
+
+
+class BusUnusable(Exception):
+    """The broker is there and cannot be used as it is: other topology, no permission. The text says what to do."""
+
+
+class Bus(Protocol):
+    """At least once, in no promised order, though brokers keep that in which a process publishes.
+
+    Everybody subscribes first; then `start`. `type` is that of the event, whose first part is the service it comes
+    from.
+    """
+
+    @property
+    def has_broker(self) -> bool:
+        """Whether events leave the process, so that to have published is not to have delivered."""
+        ...
+
+    def subscribe(self, *, consumer: str, type: str, subscriber: Subscriber) -> None:
+        """In work mode: of all processes that have a consumer of this name, one gets the event."""
+        ...
+
+    def listen(self, *, type: str, listener: Listener) -> None:
+        """In broadcast mode: every process gets the event, from its start on and while it lives."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to deliver. A broker that does not answer is tried again until it does; raises BusUnusable for one that
+        answers and is not as it must be."""
+        ...
+
+    async def publish(self, batch: Sequence[Envelope]) -> None:
+        """Return when every event of the batch is safe with the bus. Raises NotPublished when that is not certain of
+        some, and anything else when it is certain of none."""
+        ...
+
+    async def close(self) -> None:
+        """Stop; what was delivered and not acknowledged will be delivered again."""
+        ...
+
+
+def service_of(name: str) -> str:
+    """The service of a consumer (`home.order_placed`), or the one that an event type comes from."""
+    return name.partition(".")[0]
 
 
 def decode_event(envelope: Envelope, type_: type[E]) -> Received[E]:
-    """The event is decoded once for all who hear it. Raises Permanent for a body that is not of the type: no retry will
-    mend it."""
+    """The event is decoded once for all who hear it. Raises Permanent for another type, and for a body that is not of
+    the type: no retry will mend it."""
     event = envelope.__dict__.get("event")
     if not isinstance(event, type_):
+        if envelope.type != type_.type:
+            raise Permanent(f"{envelope.type} is not {type_.type}")
         try:
             event = envelope.__dict__["event"] = _decoder(type_).decode(envelope.body)
         except msgspec.MsgspecError as error:

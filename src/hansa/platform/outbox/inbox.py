@@ -8,7 +8,13 @@ import msgspec
 
 from hansa.kernel.clock import Clock, to_micros
 from hansa.kernel.event import Envelope
-from hansa.platform.database.platform_tables import CLAIM_EVENTS, FORGET_COMMANDS, FORGET_HANDLED, PARK
+from hansa.platform.database.platform_tables import (
+    CLAIM_EVENTS,
+    FORGET_COMMANDS,
+    FORGET_HANDLED,
+    FORGET_PUBLISHED,
+    PARK,
+)
 from hansa.platform.database.port import Database, Transaction
 from hansa.platform.messaging.port import Consumer, decode_event
 
@@ -72,5 +78,6 @@ async def forget(database: Database, clock: Clock) -> None:
     """Drop notes that are older than any delivery or retry can be."""
     before = to_micros(clock.now() - REMEMBERED)
     async with database.write() as tx:
+        await tx.run(FORGET_PUBLISHED, before=before)
         await tx.run(FORGET_HANDLED, before=before)
         await tx.run(FORGET_COMMANDS, before=before)

@@ -1,23 +1,38 @@
 """Publishes what was committed, and deletes its row once an event is safe with the bus.
 
 What this process commits it is told at once. All else, such as what another process left unsent, it finds by polling
-unsent rows without locks. It never remembers "the last id it saw": commits become visible out of order. Two relays at
-once publish twice at worst, which consumers bear.
+unsent rows without locks, in the ranges of slots that it holds where several processes share a database. It never
+remembers "the last id it saw": commits become visible out of order. Two relays at once publish twice at worst, which
+consumers bear.
+
+After a publication to a broker that failed a relay is *behind*: it sends what is stored, oldest first and one batch
+after the other, with growing pauses while the broker refuses, and what is new waits its turn. So events of one
+aggregate keep their order through an outage, and a broker that is full is not pressed further. The bus within the
+process fails for one consumer's sake; there the others do not wait.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import islice
+from typing import Protocol
 
 import msgspec
 import structlog
 
-from hansa.kernel.clock import Clock
+from hansa.kernel.clock import Clock, to_micros
 from hansa.kernel.event import Envelope
-from hansa.platform.database.platform_tables import REMOVE_EVENTS, UNSENT_EVENTS
-from hansa.platform.database.port import Database
-from hansa.platform.messaging.port import Bus
+from hansa.kernel.ids import first_id_at
+from hansa.platform.database.platform_tables import (
+    ANY_UNSENT,
+    NOTE_PUBLISHED,
+    REMOVE_EVENTS,
+    UNSENT_EVENTS,
+    UNSENT_IN_RANGES,
+)
+from hansa.platform.database.port import Database, Row
+from hansa.platform.messaging.port import Bus, NotPublished
 
 BATCH = 256
 WINDOW = 4096
@@ -26,18 +41,31 @@ LOOK_EVERY_S = 1.0
 PATIENCE_S = 0.1
 """How long a publication has the relay to itself, while the next one gathers; one that meets trouble takes longer, and
 the others do not wait for it."""
+SHORTEST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+"""Between two attempts at a bus that refuses."""
+FRESH = timedelta(seconds=2)
+"""How old an event must be until another process than the one that committed it takes care of it."""
 
 log = structlog.get_logger()
 _DECODER = msgspec.json.Decoder(Envelope)
 
 
-class Relay:
-    """One service's relay."""
+class Ranges(Protocol):
+    """Which slots a relay looks after, among others on the same database (`leases.ranges`)."""
 
-    def __init__(self, *, database: Database, bus: Bus, clock: Clock) -> None:
+    @property
+    def held(self) -> Sequence[tuple[int, int]]: ...
+
+
+class Relay:
+    """One service's relay in this process. Without `ranges` it is the only one."""
+
+    def __init__(self, *, database: Database, bus: Bus, clock: Clock, ranges: Ranges | None = None) -> None:
         self._database = database
         self._bus = bus
         self._clock = clock
+        self._ranges = ranges
         self._under_way: set[int] = set()
         """Told of or being sent."""
         self._told: deque[Envelope] = deque()
@@ -46,6 +74,7 @@ class Relay:
         # A dictionary for its order: that of a set of tasks is the order of their addresses.
         self._sending: dict[asyncio.Task[None], None] = {}
         self._failed = 0
+        self._is_behind = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         database.on_commit_of_events(self._tell)
@@ -64,13 +93,15 @@ class Relay:
         timer = asyncio.create_task(self._tick())
         try:
             while True:
+                if self._is_behind:
+                    await self._catch_up()
                 found = self._send_told()
                 if self._is_look_due:
                     self._is_look_due = False
                     found += await self._attempt()
                 if found and self._sending:
                     await asyncio.wait([next(reversed(self._sending))], timeout=PATIENCE_S)
-                if found < BATCH:
+                if found < BATCH and not self._is_behind:
                     await self._wake.wait()
                     self._wake.clear()
         finally:
@@ -84,8 +115,8 @@ class Relay:
             self._wake.set()
 
     def _tell(self, events: Sequence[Envelope]) -> None:
-        """They were committed. Those for which there is no room are found by looking."""
-        room = max(WINDOW - len(self._under_way), 0)
+        """They were committed. Those for which there is no room, or no turn yet, are found by looking."""
+        room = 0 if self._is_behind else max(WINDOW - len(self._under_way), 0)
         fresh = [event for event in events[:room] if int(event.id) not in self._under_way]
         self._under_way.update(int(event.id) for event in fresh)
         self._told.extend(fresh)
@@ -116,11 +147,25 @@ class Relay:
         room = WINDOW - len(self._under_way)
         if room <= 0:
             return 0
-        rows = await self._database.all(UNSENT_EVENTS, limit=len(self._under_way) + min(BATCH, room))
-        fresh = [_DECODER.decode(row["envelope"]) for row in rows if row["event_id"] not in self._under_way]
+        fresh = await self._unsent(at_most=min(BATCH, room))
         self._under_way.update(int(event.id) for event in fresh)
         self._begin(fresh)
         return len(fresh)
+
+    async def _unsent(self, *, at_most: int) -> list[Envelope]:
+        """The oldest that are stored and not under way."""
+        limit = len(self._under_way) + at_most
+        rows: Sequence[Row]
+        if self._ranges is None:
+            rows = await self._database.all(UNSENT_EVENTS, limit=limit)
+        elif held := self._ranges.held:
+            rows = await self._database.all(UNSENT_IN_RANGES, ranges=held, before=self._no_longer_fresh(), limit=limit)
+        else:
+            rows = ()
+        return [_DECODER.decode(row["envelope"]) for row in rows if row["event_id"] not in self._under_way]
+
+    def _no_longer_fresh(self) -> int:
+        return first_id_at(self._clock.now() - FRESH)
 
     def _begin(self, events: Sequence[Envelope]) -> None:
         if events:
@@ -141,16 +186,70 @@ class Relay:
                 break
         return found
 
+    async def _catch_up(self) -> None:
+        """Return when what is stored has been sent, also by the relays of other processes; see the module."""
+        if self._sending:
+            await asyncio.wait(self._sending)
+        self._under_way.difference_update(int(event.id) for event in self._told)
+        self._told.clear()
+        pause_s = SHORTEST_PAUSE_S
+        while True:
+            failed_before = self._failed
+            try:
+                is_over = not await self._send_stored() and not await self._is_anything_left()
+            except Exception:
+                self._failed += 1
+                log.exception("relay could not read the outbox", database=self._database.name)
+            else:
+                if is_over:
+                    return
+            if self._failed > failed_before:
+                await self._clock.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            else:
+                pause_s = SHORTEST_PAUSE_S
+
+    async def _send_stored(self) -> int:
+        fresh = await self._unsent(at_most=BATCH)
+        if fresh:
+            await self._send(fresh)
+        return len(fresh)
+
+    async def _is_anything_left(self) -> bool:
+        """If not, what is committed from now on has its turn at once; what was until now is sent before."""
+        if self._ranges is not None and await self._database.all(ANY_UNSENT, before=self._no_longer_fresh()):
+            await self._clock.sleep(SHORTEST_PAUSE_S)
+            return True
+        self._is_behind = False
+        return await self._send_stored() > 0
+
     async def _send(self, events: Sequence[Envelope]) -> None:
         try:
-            await self._bus.publish(events)
-            sent = [(event.slot, int(event.id)) for event in events]
-            async with self._database.write(*{slot for slot, _ in sent}) as tx:
-                await tx.run(REMOVE_EVENTS, rows=sent)
-        except Exception:
+            try:
+                await self._bus.publish(events)
+            except NotPublished as error:
+                left = {event.id for event in error.events}
+                await self._note([event for event in events if event.id not in left])
+                raise
+            await self._note(events)
+        except Exception as error:
             self._failed += 1
-            log.exception(
-                "events not published; they stay in the outbox", database=self._database.name, count=len(events)
+            self._is_behind = self._bus.has_broker
+            log.warning(
+                "events not published; they stay in the outbox",
+                database=self._database.name,
+                count=len(events),
+                error=f"{type(error).__name__}: {error}",
             )
         finally:
             self._under_way.difference_update(int(event.id) for event in events)
+
+    async def _note(self, sent: Sequence[Envelope]) -> None:
+        """They are safe with the bus."""
+        rows = [(event.slot, int(event.id)) for event in sent]
+        if not rows:
+            return
+        async with self._database.write(*{slot for slot, _ in rows}) as tx:
+            await tx.run(REMOVE_EVENTS, rows=rows)
+            if self._bus.has_broker:
+                await tx.run(NOTE_PUBLISHED, rows=rows, now=to_micros(self._clock.now()))

@@ -116,5 +116,12 @@ def _emit_placed(tx: Transaction, record: Record) -> None:
 def _emit(tx: Transaction, record: Record, event: Event) -> None:
     order = record.order
     tx.emit(
-        event, slot=record.slot, aggregate=order.id, version=order.version, channel=order.channel, subject=record.person
+        event,
+        slot=record.slot,
+        aggregate=order.id,
+        version=order.version,
+        channel=order.channel,
+        subject=record.person,
+        correlation=record.correlation,
+        traceparent=record.traceparent,
     )

@@ -16,6 +16,8 @@ from hansa.platform.database.idempotency import digest
 from hansa.platform.database.port import Transaction
 from hansa.platform.resilience.single_flight import Flights
 from hansa.platform.security.sealing import PersonErased
+from hansa.platform.telemetry.logs import correlation
+from hansa.platform.telemetry.tracing import traceparent
 from hansa.services.carts import contract as carts
 from hansa.services.carts.contract import Basket, CartLine, Carts, Quote, SpecialPrice
 from hansa.services.orders.contract import (
@@ -284,6 +286,8 @@ class Placing:
             answer=None,
             attempts=0,
             resume_at=to_micros(now + states.FIRST_LOOK),
+            correlation=correlation(),
+            traceparent=traceparent(),
         )
         return Fresh(record, contact, draft.payment.token)
 

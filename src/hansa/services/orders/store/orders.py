@@ -34,7 +34,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     `member` is None for guests. `contact` and `token` are sealed under `person`; the token goes once the order is no
     longer pending. `answer` is what whoever placed the order was told first, and `told` the same unencoded, if that was
-    just now; `resume_at` (microseconds) is set as long as the order is pending.
+    just now; `resume_at` (microseconds) is set as long as the order is pending. `correlation` and `traceparent` are of
+    the request that places it, and not kept.
     """
 
     order: Order
@@ -47,6 +48,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     resume_at: int | None
     told: Order | None = None
+    correlation: str = ""
+    traceparent: str = ""
 
     @property
     def slot(self) -> int:

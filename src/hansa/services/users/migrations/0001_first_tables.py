@@ -90,6 +90,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("inbox_handled_at_index"), "inbox", ["handled_at"], unique=False)
     op.create_table(
+        "leases",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text(), autoincrement=False, nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("slot", "name", name=op.f("leases_pk")),
+    )
+    op.create_table(
         "outbox",
         sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -97,6 +105,15 @@ def upgrade() -> None:
         sa.Column("written_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("event_id", "slot", name=op.f("outbox_pk")),
     )
+    op.create_table(
+        "published",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("published_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("event_id", "slot", name=op.f("published_pk")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("published_published_at_index"), "published", ["published_at"], unique=False)
     op.create_table(
         "sessions",
         sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),

@@ -112,7 +112,6 @@ UNSENT_IN_RANGES = Statement(
     .order_by(OUTBOX.c.event_id)
     .limit(bindparam("limit"))
 )
-ANY_UNSENT = Statement(select(OUTBOX.c.event_id).where(OUTBOX.c.event_id < bindparam("before", type_=ID)).limit(1))
 _SENT = rows_parameter("rows", slot=SLOT, event_id=ID)
 REMOVE_EVENTS = Statement(
     delete(OUTBOX).where(tuple_(OUTBOX.c.slot, OUTBOX.c.event_id).in_(select(_SENT.c.slot, _SENT.c.event_id)))

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import bindparam, delete, or_, select
+from sqlalchemy import bindparam, delete, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from hansa.kernel.clock import Clock, to_micros
@@ -50,8 +50,7 @@ _LEFT = rows_parameter("rows", slot=SLOT, name=TEXT)
 LEAVE = Statement(
     delete(LEASES).where(
         LEASES.c.holder == bindparam("of_holder", type_=TEXT),
-        LEASES.c.slot == _LEFT.c.slot,
-        LEASES.c.name == _LEFT.c.name,
+        tuple_(LEASES.c.slot, LEASES.c.name).in_(select(_LEFT.c.slot, _LEFT.c.name)),
     )
 )
 LEAVE_ALL = Statement(delete(LEASES).where(LEASES.c.holder == bindparam("of_holder", type_=TEXT)))

@@ -5,10 +5,10 @@ unsent rows without locks, in the ranges of slots that it holds where several pr
 remembers "the last id it saw": commits become visible out of order. Two relays at once publish twice at worst, which
 consumers bear.
 
-After a publication to a broker that failed a relay is *behind*: it sends what is stored, oldest first and one batch
-after the other, with growing pauses while the broker refuses, and what is new waits its turn. So events of one
-aggregate keep their order through an outage, and a broker that is full is not pressed further. The bus within the
-process fails for one consumer's sake; there the others do not wait.
+After a publication to a broker that failed a relay is *behind*: it sends all that is stored, whoever looks after it,
+oldest first and one batch after the other, with growing pauses while the broker refuses, and what is new waits its
+turn. So events of one aggregate keep their order through an outage, and a broker that is full is not pressed further.
+The bus within the process fails for one consumer's sake; there the others do not wait.
 """
 
 import asyncio
@@ -25,7 +25,6 @@ from hansa.kernel.clock import Clock, to_micros
 from hansa.kernel.event import Envelope
 from hansa.kernel.ids import first_id_at
 from hansa.platform.database.platform_tables import (
-    ANY_UNSENT,
     NOTE_PUBLISHED,
     REMOVE_EVENTS,
     UNSENT_EVENTS,
@@ -72,7 +71,7 @@ class Relay:
         """Committed by this process, and still to be sent."""
         self._is_look_due = True
         # A dictionary for its order: that of a set of tasks is the order of their addresses.
-        self._sending: dict[asyncio.Task[None], None] = {}
+        self._sending: dict[asyncio.Task[bool], None] = {}
         self._failed = 0
         self._is_behind = False
         self._wake = asyncio.Event()
@@ -152,20 +151,18 @@ class Relay:
         self._begin(fresh)
         return len(fresh)
 
-    async def _unsent(self, *, at_most: int) -> list[Envelope]:
-        """The oldest that are stored and not under way."""
+    async def _unsent(self, *, at_most: int, everywhere: bool = False) -> list[Envelope]:
+        """The oldest that are stored and not under way, in all slots or in those that we look after."""
         limit = len(self._under_way) + at_most
         rows: Sequence[Row]
-        if self._ranges is None:
+        if everywhere or self._ranges is None:
             rows = await self._database.all(UNSENT_EVENTS, limit=limit)
         elif held := self._ranges.held:
-            rows = await self._database.all(UNSENT_IN_RANGES, ranges=held, before=self._no_longer_fresh(), limit=limit)
+            before = first_id_at(self._clock.now() - FRESH)
+            rows = await self._database.all(UNSENT_IN_RANGES, ranges=held, before=before, limit=limit)
         else:
             rows = ()
         return [_DECODER.decode(row["envelope"]) for row in rows if row["event_id"] not in self._under_way]
-
-    def _no_longer_fresh(self) -> int:
-        return first_id_at(self._clock.now() - FRESH)
 
     def _begin(self, events: Sequence[Envelope]) -> None:
         if events:
@@ -187,43 +184,45 @@ class Relay:
         return found
 
     async def _catch_up(self) -> None:
-        """Return when what is stored has been sent, also by the relays of other processes; see the module."""
+        """Return when all that is stored has been sent, by whomever it was committed; see the module."""
         if self._sending:
             await asyncio.wait(self._sending)
-        self._under_way.difference_update(int(event.id) for event in self._told)
-        self._told.clear()
         pause_s = SHORTEST_PAUSE_S
-        while True:
-            failed_before = self._failed
-            try:
-                is_over = not await self._send_stored() and not await self._is_anything_left()
-            except Exception:
-                self._failed += 1
-                log.exception("relay could not read the outbox", database=self._database.name)
-            else:
-                if is_over:
-                    return
-            if self._failed > failed_before:
-                await self._clock.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-            else:
-                pause_s = SHORTEST_PAUSE_S
+        while not await self._has_caught_up():
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _send_stored(self) -> int:
-        fresh = await self._unsent(at_most=BATCH)
-        if fresh:
-            await self._send(fresh)
+    async def _has_caught_up(self) -> bool:
+        """False where the bus still refuses."""
+        while True:
+            self._is_behind = True
+            self._under_way.difference_update(int(event.id) for event in self._told)
+            self._told.clear()
+            sent = await self._send_stored()
+            if sent is None:
+                return False
+            if sent < BATCH:
+                # From here on what is committed is told, and what was committed until now is sent before it.
+                self._is_behind = False
+                sent = await self._send_stored()
+                if sent is None:
+                    return False
+                if sent < BATCH:
+                    return True
+
+    async def _send_stored(self) -> int | None:
+        """How many were sent of those that are stored, the oldest first; None if the bus refused."""
+        try:
+            fresh = await self._unsent(at_most=BATCH, everywhere=True)
+        except Exception:
+            log.exception("relay could not read the outbox", database=self._database.name)
+            return None
+        if fresh and not await self._send(fresh):
+            return None
         return len(fresh)
 
-    async def _is_anything_left(self) -> bool:
-        """If not, what is committed from now on has its turn at once; what was until now is sent before."""
-        if self._ranges is not None and await self._database.all(ANY_UNSENT, before=self._no_longer_fresh()):
-            await self._clock.sleep(SHORTEST_PAUSE_S)
-            return True
-        self._is_behind = False
-        return await self._send_stored() > 0
-
-    async def _send(self, events: Sequence[Envelope]) -> None:
+    async def _send(self, events: Sequence[Envelope]) -> bool:
+        """Whether all of them are safe with the bus."""
         try:
             try:
                 await self._bus.publish(events)
@@ -241,8 +240,10 @@ class Relay:
                 count=len(events),
                 error=f"{type(error).__name__}: {error}",
             )
+            return False
         finally:
             self._under_way.difference_update(int(event.id) for event in events)
+        return True
 
     async def _note(self, sent: Sequence[Envelope]) -> None:
         """They are safe with the bus."""

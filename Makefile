@@ -44,6 +44,11 @@ chaos: .venv/.dev ## the real shop under fire for ten minutes [ARGS='--seconds 6
 	@tests/install-servers
 	@.venv/bin/python -m tests.chaos $(ARGS)
 
+.PHONY: chaos-messages
+chaos-messages: .venv/.dev ## 20,000 orders through every broker while everything dies [ARGS='--broker kafka --seed 7']
+	@tests/install-servers
+	@.venv/bin/python -m tests.chaos.messages $(ARGS)
+
 .PHONY: relevance
 relevance: .venv/.dev ## how good searches are (NDCG@10), beside plain BM25 [ARGS=-v]
 	@.venv/bin/python -m bench.relevance $(ARGS)
@@ -76,9 +81,11 @@ screenshots: .venv/.dev ## pictures of every page in build/screenshots, and thos
 	@.venv/bin/python -m tests.browser.screenshots build/screenshots --chosen docs/screenshots
 
 .PHONY: docs
-docs: .venv/.runtime ## write docs/configuration.md anew, from the settings
+docs: .venv/.runtime ## write anew what docs say of settings and events, from the source
 	@env -u HANSA_CONFIG .venv/bin/hansa settings > docs/configuration.md.new
-	@mv docs/configuration.md.new docs/configuration.md
+	@env -u HANSA_CONFIG .venv/bin/hansa events --format markdown > docs/events.md.new
+	@env -u HANSA_CONFIG .venv/bin/hansa events > docs/asyncapi.json.new
+	@for file in configuration.md events.md asyncapi.json; do mv docs/$$file.new docs/$$file; done
 
 .PHONY: lock
 lock: ## lock the requirements anew [ARGS=--upgrade]

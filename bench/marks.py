@@ -62,6 +62,14 @@ MARKS = (
         "at most",
         0.15,
     ),
+    *(
+        mark
+        for broker, name in (("rabbitmq", "RabbitMQ"), ("kafka", "Kafka"))
+        for mark in (
+            _mark(f"messages.{broker}.rate", f"{name}: events from commit to effect", "at least", 5_000, "/s", 0),
+            _mark(f"messages.{broker}.p50_ms", f"{name}: commit to effect, low load, p50", "at most", 50, "ms", 1),
+        )
+    ),
     _mark("growth.cost_ratio", "CPU per order with 1 million stored / with 10 thousand", "at most", 1.1, "x"),
     _mark("growth.memory_mb", "growth of the shop's memory over 200,000 orders", "at most", 10, "MB", 0),
 )
@@ -95,6 +103,20 @@ FIGURES = (
     ("memory_small.proportional_mb", "memory of the shop, shared pages divided, small catalogue", "MB", 0),
     ("ladder.error_of_few", "the law's worst error below 8 connections, to which it is not fitted", "", 2),
     ("ladder.little_error", "Little's law, worst error", "", 3),
+    *(
+        (f"messages.{broker}.{what}", f"{name}: {words}", unit, digits)
+        for broker, name in (("rabbitmq", "RabbitMQ"), ("kafka", "Kafka"), ("redis", "Redis Streams"))
+        for what, words, unit, digits in (
+            *((("rate", "events from commit to effect", "/s", 0),) if broker == "redis" else ()),
+            *((("p50_ms", "commit to effect, low load, p50", "ms", 1),) if broker == "redis" else ()),
+            ("p99_ms", "commit to effect, low load, p99", "ms", 1),
+            ("cpu_us", "CPU per event, both processes", "us", 0),
+            ("broker_cpu_us", "CPU per event, broker", "us", 0),
+            ("bare_rate", "bare client, no database", "/s", 0),
+            ("bare_cpu_us", "CPU per event, bare client", "us", 0),
+            ("ratio", "CPU per event / bare client", "x", 2),
+        )
+    ),
     ("flash.rate", "flash sale: answers", "/s", 0),
     ("flash_killed.turned_away", "flash sale, killed in the middle: turned away", "/s", 0),
     ("flash_killed.p99_ms", "flash sale, killed in the middle: p99 of an answer", "ms", 0),

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.ports import free_port
-from tests.servers import POSTGRES_BIN, PostgresServer, _end_with_parent
+from tests.servers import POSTGRES_BIN, PostgresServer, end_with_parent
 
 START_S = 90.0
 STOP_S = 30.0
@@ -84,7 +84,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_end_with_parent(),
+                preexec_fn=end_with_parent(),
             )
         while time.monotonic() - began < START_S:
             if self.process.poll() is not None:

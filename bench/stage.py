@@ -51,6 +51,8 @@ class Size:
     attempts: int
     members: int
     has_icecat: bool
+    events: int
+    """From commit to effect, through each broker, a round."""
     quiet_s: float
     """At rest, before the shop's memory is read: it gives back what it can, every 10 seconds, when it is quiet."""
 
@@ -68,6 +70,7 @@ FULL = Size(
     attempts=20_000,
     members=2_000,
     has_icecat=True,
+    events=20_000,
     quiet_s=30,
 )
 QUICK = Size(
@@ -83,6 +86,7 @@ QUICK = Size(
     attempts=2_000,
     members=200,
     has_icecat=False,
+    events=2_000,
     quiet_s=1,
 )
 

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,9 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from hansa.platform.telemetry import logs
 from tests import servers
+from tests.kafka_server import KafkaServer
+from tests.rabbitmq_server import RabbitServer
+from tests.redis_server import RedisServer
 
 logs.configure(level="WARNING", as_json=True)
 settings.register_profile("hansa", derandomize=True, deadline=None, print_blob=True)
@@ -20,9 +23,11 @@ NO_SKIPS = os.environ.get("HANSA_NO_SKIPS", "") not in ("", "0")
 
 COSTLY = (
     "tests/browser",
+    "tests/chaos/messages",
     "tests/chaos/test_under_fire.py",
     "tests/simulation/test_seeds.py",
     "tests/simulation/test_planted.py",
+    "tests/system/following",
     "tests/system/test_main_job.py",
 )
 """What takes longest, files or whole folders: it is begun first, so that no process ends long before the other."""
@@ -52,6 +57,59 @@ def postgres_dsn(postgres_server: servers.PostgresServer) -> Iterator[str]:
     yield postgres_server.create_database(name)
     postgres_server.start()
     postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for all tests of this process."""
+    try:
+        server = RedisServer()
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitServer]:
+    """One RabbitMQ for all tests of this process, started when the first one needs it."""
+    try:
+        server = RabbitServer()
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[KafkaServer]:
+    """One Kafka for all tests of this process."""
+    try:
+        server = KafkaServer()
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))
+    server.start()
+    yield server
+    server.stop()
+
+
+BROKERS = ("rabbitmq", "kafka", "redis")
+_namespaces = itertools.count(1)
+
+
+@pytest.fixture
+def bus_at(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """The setting `bus` for a broker, or for none, with a namespace that nobody else has."""
+
+    def address(name: str) -> str:
+        if name == "local":
+            return "local:"
+        server: RabbitServer | KafkaServer | RedisServer = request.getfixturevalue(f"{name}_server")
+        server.start()
+        address = f"kafka://{server.address}/" if isinstance(server, KafkaServer) else server.url
+        return f"{address}?namespace=shop{next(_namespaces)}"
+
+    return address
 
 
 class FilesTogether(LoadScopeScheduling):  # type: ignore[misc]

@@ -110,14 +110,9 @@ class PostgresServer:
         """End every process at once, as a power cut does; the data stays as it is."""
         if self._process is None:
             return
-        victims = _descendants(self._process.pid)
-        self._process.kill()
-        self._process.wait()
-        self._process = None
-        for victim in victims:
-            _kill(victim)
         # Until the last one is gone, it holds the shared memory and with it the data folder.
-        _wait_until(lambda: not any(_is_alive(victim) for victim in victims), timeout_s=STOP_TIMEOUT_S)
+        kill_with_descendants(self._process)
+        self._process = None
 
     def stop(self) -> None:
         """End for good and remove the data."""
@@ -174,11 +169,11 @@ class PostgresServer:
                 cwd=self._folder,
                 env=self._environment(),
                 start_new_session=True,  # Ctrl-C is for the tests, which then stop the server themselves
-                preexec_fn=_end_with_parent(),
+                preexec_fn=end_with_parent(),
                 **self._identity(),
             )
         self._process = process
-        _wait_until(lambda: process.poll() is not None or self._is_ready(), timeout_s=START_TIMEOUT_S)
+        wait_until(lambda: process.poll() is not None or self._is_ready(), timeout_s=START_TIMEOUT_S)
         if not self._is_ready():
             self.kill()
             raise RuntimeError(f"PostgreSQL did not start:\n{self.log()[-4000:]}")
@@ -249,7 +244,7 @@ def _reachable_folder(account: pwd.struct_passwd | None) -> str:
     raise ServerMissing("no folder for temporary files that other accounts can reach")
 
 
-def _end_with_parent() -> Callable[[], None] | None:
+def end_with_parent(by: signal.Signals = signal.SIGQUIT) -> Callable[[], None] | None:
     """On Linux the kernel stops the server even when the tests are killed.
 
     It does so when the starting thread ends, hence for the main thread only.
@@ -258,7 +253,7 @@ def _end_with_parent() -> Callable[[], None] | None:
         return None
     prctl = ctypes.CDLL(None).prctl
     set_parent_death_signal = 1
-    return lambda: prctl(set_parent_death_signal, signal.SIGQUIT)
+    return lambda: prctl(set_parent_death_signal, by)
 
 
 def _stop_with_this_process(server: PostgresServer) -> None:
@@ -280,6 +275,16 @@ def _stop_all() -> None:
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """A terminated test run ends as an interrupted one does: in order, fixtures first."""
     raise KeyboardInterrupt("terminated")
+
+
+def kill_with_descendants(process: subprocess.Popen[bytes]) -> None:
+    """Return when none of them is left."""
+    victims = _descendants(process.pid)
+    process.kill()
+    process.wait()
+    for victim in victims:
+        _kill(victim)
+    wait_until(lambda: not any(_is_alive(victim) for victim in victims), timeout_s=STOP_TIMEOUT_S)
 
 
 def _descendants(process_id: int) -> list[psutil.Process]:
@@ -304,7 +309,7 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def _wait_until(condition: Callable[[], bool], *, timeout_s: float) -> None:
+def wait_until(condition: Callable[[], bool], *, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition() and time.monotonic() < deadline:
         time.sleep(POLL_S)

@@ -137,9 +137,12 @@ def order_body(sku: str, *, quantity: int = 1, pay: str = "tok_success", **more:
 
 
 @asynccontextmanager
-async def opened_shop(*, folder: Path, dsn: str | None = None, wire: str = "local") -> AsyncIterator[OpenedShop]:
-    """A shop with everything at work. Its bus misbehaves a little, as buses may."""
-    settings = Settings(data=str(folder), port=free_port(), database=dsn or "sqlite:")
+async def opened_shop(
+    *, folder: Path, dsn: str | None = None, wire: str = "local", bus: str = "local:", **more: Any
+) -> AsyncIterator[OpenedShop]:
+    """A shop with everything at work, and with `more` settings. The bus within the process misbehaves a little, as
+    buses may."""
+    settings = Settings(data=str(folder), port=free_port(), database=dsn or "sqlite:", bus=bus, **more)
     folder.mkdir(parents=True, exist_ok=True)
     await migrate_shop(settings)
     shop = await compose(
@@ -151,6 +154,7 @@ async def opened_shop(*, folder: Path, dsn: str | None = None, wire: str = "loca
     )
     server = HttpServer(shop.app, host=settings.host, port=settings.port)
     await server.start()
+    await shop.join()
     shop.start()
     timeout = aiohttp.ClientTimeout(total=60)
     connector = aiohttp.TCPConnector(limit=0)

@@ -11,8 +11,11 @@ from hansa.platform.database.sqlite import SqliteDatabase
 from hansa.platform.mail.folder import FolderMailer
 from hansa.platform.mail.port import Mailer
 from hansa.platform.mail.smtp import Security, SmtpMailer, SmtpSettings
+from hansa.platform.messaging.following import MQTT_SCHEMES, STOMP_SCHEMES, Following, is_address_of
 from hansa.platform.messaging.local import LocalBus, Mischief
 from hansa.platform.messaging.port import Bus
+from hansa.platform.outgoing.late import LatePoster
+from hansa.platform.outgoing.port import Poster
 from hansa.platform.providers.payments import PaymentProvider
 from hansa.platform.providers.sandbox import SandboxProvider
 from hansa.platform.security.sealing import derived_key
@@ -41,7 +44,57 @@ def database_of(settings: Settings, name: str, clock: Clock, ids: Ids) -> Databa
 def bus_of(settings: Settings, clock: Clock, chance: random.Random, mischief: Mischief | None = None) -> Bus:
     if settings.bus == "local:":
         return LocalBus(clock=clock, chance=chance, mischief=mischief)
-    raise SettingsInvalid("bus must be `local:`")
+    if settings.bus.startswith(("amqp://", "amqps://")):
+        # Imported here, as each of them, because an embedded shop should not wait for a client that it does not use.
+        from hansa.platform.messaging.rabbitmq.bus import RabbitBus
+
+        try:
+            return RabbitBus(url=settings.bus, clock=clock, chance=chance)
+        except ValueError as error:
+            raise SettingsInvalid(f"bus {error}") from None
+    if settings.bus.startswith(("kafka://", "kafkas://")):
+        from hansa.platform.messaging.kafka.bus import KafkaBus
+        from hansa.platform.messaging.kafka.servers import Servers
+
+        try:
+            return KafkaBus(servers=Servers.of(settings.bus), clock=clock, chance=chance)
+        except ValueError as error:
+            raise SettingsInvalid(f"bus {error}") from None
+    if settings.bus.startswith(("redis://", "rediss://")):
+        from hansa.platform.messaging.redis_streams.bus import RedisBus
+
+        try:
+            return RedisBus(url=settings.bus, clock=clock, chance=chance)
+        except ValueError as error:
+            raise SettingsInvalid(f"bus {error}") from None
+    raise SettingsInvalid("bus must be `local:`, `amqp://…`, `kafka://…` or `redis://…`")
+
+
+def following_of(settings: Settings, master: bytes, clock: Clock, ids: Ids) -> Following | None:
+    """None where nobody is told how to reach a broker. Raises SettingsInvalid."""
+    for name, url, schemes in (
+        ("follow_mqtt_url", settings.follow_mqtt_url, MQTT_SCHEMES),
+        ("follow_stomp_url", settings.follow_stomp_url, STOMP_SCHEMES),
+    ):
+        if url and not is_address_of(url, schemes):
+            raise SettingsInvalid(f"{name} must be {' or '.join(f'`{scheme}://…`' for scheme in schemes)}")
+        if url and not settings.bus.startswith(("amqp://", "amqps://")):
+            raise SettingsInvalid(f"{name} is for shops whose `bus` is RabbitMQ (`amqp://…`)")
+    if not settings.follow_mqtt_url and not settings.follow_stomp_url:
+        return None
+    from hansa.platform.messaging.rabbitmq.following import FollowKey, RabbitFollowing
+
+    try:
+        return RabbitFollowing(
+            bus_url=settings.bus,
+            mqtt_url=settings.follow_mqtt_url,
+            stomp_url=settings.follow_stomp_url,
+            key=FollowKey(master=master),
+            clock=clock,
+            ids=ids,
+        )
+    except ValueError as error:
+        raise SettingsInvalid(f"bus {error}") from None
 
 
 def mailer_of(settings: Settings, clock: Clock) -> Mailer:
@@ -62,6 +115,10 @@ def mailer_of(settings: Settings, clock: Clock) -> Mailer:
         ),
         clock=clock,
     )
+
+
+def poster_of(settings: Settings) -> Poster:
+    return LatePoster(may_be_private=settings.webhooks_to_private_addresses)
 
 
 def providers_of(settings: Settings, master: bytes, clock: Clock) -> dict[str, PaymentProvider]:

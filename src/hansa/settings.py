@@ -19,7 +19,9 @@ from hansa.kernel.address import Country
 from hansa.kernel.channel import MAIN, Channel
 from hansa.kernel.money import Currency
 
-NO_SETTINGS = frozenset({"HANSA_CONFIG", "HANSA_NO_SKIPS", "HANSA_POSTGRES_BIN", "HANSA_CHROMIUM"})
+NO_SETTINGS = frozenset(
+    {"HANSA_CONFIG", "HANSA_NO_SKIPS", "HANSA_POSTGRES_BIN", "HANSA_CHROMIUM", "HANSA_RABBITMQ_HOME"}
+)
 """Variables that are called like settings, and mean something else."""
 
 
@@ -41,7 +43,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`sqlite:` (files in the data folder) or `postgresql://user:password@host/name`, version 15 or later, by a user
     who may create roles and schemas. The data folder is needed in either case."""
     bus: str = "local:"
-    """How events travel from service to service: `local:` within the process."""
+    """How events travel from service to service. `local:` is within the process.
+    `amqp://user:password@host:port/virtual-host` (or `amqps://`) is RabbitMQ, version 3.10 or later, by a user who may
+    configure, write and read there; `?namespace=shop1` stands before all names, for shops that share a broker, and
+    `&max_length=1000000` has a consumer's queue refuse more messages than that, which then wait in the outbox.
+    `kafka://host:port,host:port` (or `kafkas://` over TLS, and `user:password@` before the hosts for SASL/PLAIN) is
+    Kafka, version 3.9 or later, as somebody who may make topics there, with `?namespace=shop1`, too.
+    `redis://:password@host:port/0` (or `rediss://`) is Redis, version 6.2 or later, for those who have nothing else: it
+    may lose what it has confirmed (docs/messaging.md says when)."""
     mail: str = "folder:"
     """How mails go out: `folder:` writes them into the data folder, as files; `smtp://user:password@host:port` sends
     them over STARTTLS (port 587 if none is named), `smtps://…` over TLS (465)."""
@@ -59,6 +68,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     it has a price in."""
     locales: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("en", "zh")
     """Languages of the shop (BCP 47); the first is the one of whoever asks for none that the shop has."""
+    webhooks_to_private_addresses: bool = False
+    """Whether webhooks may go to addresses of this machine and its network, and over http. Leave it off where whoever
+    runs the shop and whoever makes webhooks are not the same people: what is behind the shop could be reached."""
+    follow_mqtt_url: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    """Where browsers and devices reach RabbitMQ's plugin for MQTT, as `mqtts://broker.example.com:8883` or
+    `wss://broker.example.com/mqtt`. With it, or the next one, and RabbitMQ as `bus`, buyers can follow their orders;
+    docs/following.md says what RabbitMQ must be told first. Empty offers it to nobody."""
+    follow_stomp_url: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    """The same for its plugin for STOMP, as `wss://broker.example.com/stomp` or `stomp+ssl://broker.example.com:61614`.
+    """
     sandbox_payments: bool = True
     """Whether the sandbox provider, which moves no real money, is offered. Turn it off before you sell."""
     public_url: Annotated[str, msgspec.Meta(max_length=300)] = ""

@@ -1,12 +1,10 @@
 """The reference of all settings as Markdown (docs/configuration.md), made of what `Settings` says of itself."""
 
-import ast
-import inspect
 from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from hansa import settings
+from hansa.platform.field_words import field_words
 from hansa.settings import Settings
 
 _HEAD = """\
@@ -39,7 +37,7 @@ _PLAIN = {"string": "text", "integer": "whole number", "boolean": "`true` or `fa
 
 def reference() -> str:
     """The page: of each setting its name, its variable, what it may be, what it is if nobody sets it, and its words."""
-    words = _words()
+    words = field_words(Settings)
     hints = get_type_hints(Settings)
     properties: dict[str, Any] = msgspec.json.schema(Settings)["$defs"][Settings.__name__]["properties"]
     sections = [_HEAD, *(_section(name, facts, hints[name], words[name]) for name, facts in properties.items())]
@@ -68,19 +66,3 @@ def _default(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return " ".join(f"`{item}`" for item in value) if isinstance(value, list | tuple) else f"`{value}`"
-
-
-def _words() -> dict[str, str]:
-    """The docstrings of the fields, by name; empty for a field without one."""
-    [declared] = [
-        node
-        for node in ast.parse(inspect.getsource(settings)).body
-        if isinstance(node, ast.ClassDef) and node.name == Settings.__name__
-    ]
-    words = {}
-    for field, following in zip(declared.body, [*declared.body[1:], ast.Pass()], strict=True):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            words[field.target.id] = ""
-            if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-                words[field.target.id] = inspect.cleandoc(str(following.value.value))
-    return words

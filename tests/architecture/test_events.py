@@ -1,19 +1,23 @@
 """Events hold no personal data in the clear, and their names are told apart."""
 
+import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
 import pytest
 from msgspec import inspect
 
-import hansa.compose.services
+from hansa.compose.services import MANIFESTS
 from hansa.kernel.address import Address
 from hansa.kernel.event import Event
 from hansa.kernel.ids import Id
 from hansa.kernel.money import Money
+from tests.architecture import arrows
 
+SERVICES = Path(__file__).resolve().parents[2] / "src" / "hansa" / "services"
 PERSONAL_WORDS = {
     *("email", "mail", "phone", "mobile", "contact", "person", "surname"),
     *("address", "street", "line1", "line2", "district", "postal", "postcode", "zip"),
@@ -30,7 +34,7 @@ PSEUDONYM = "person"
 
 def every_event() -> list[type[Event]]:
     """The events of the house; composing it has imported them all."""
-    assert hansa.compose.services.MANIFESTS
+    assert MANIFESTS
     return [event for event in _below(Event) if event.__module__.startswith("hansa.")]
 
 
@@ -94,6 +98,36 @@ def ill_named(events: Sequence[type[Event]]) -> list[str]:
             wrong.append(f"{event.__module__}.{event.__name__}: {event.type!r}")
     types = [event.type for event in events]
     return wrong + sorted({f"{name}: more than one" for name in types if types.count(name) > 1})
+
+
+def undeclared(events: Sequence[type[Event]], declared: Mapping[str, Sequence[type[Event]]]) -> list[str]:
+    """Name every event that its service's manifest does not declare, and every declared one of another service."""
+    wrong = [
+        f"{event.type} is not declared"
+        for event in events
+        if event not in declared.get(event.__module__.split(".")[2], ())
+    ]
+    return wrong + [
+        f"{name} declares {event.type}"
+        for name, emits in declared.items()
+        for event in emits
+        if event.__module__ != f"hansa.services.{name}.events"
+    ]
+
+
+def foreign_sayings(*, source: str, module: str) -> list[str]:
+    """Name every place of a service that makes an event which is not its own: whoever makes one means to emit it."""
+    service = ".".join(module.split(".")[:3])
+    foreign = {
+        target.rpartition(".")[2]: target
+        for _, target in arrows.imports(source=source, module=module)
+        if re.fullmatch(r"hansa\.services\.\w+\.events\.\w+", target) and not target.startswith(f"{service}.")
+    }
+    return [
+        f"{module}:{node.lineno} makes {foreign[node.func.id]}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in foreign
+    ]
 
 
 def test_events_hold_no_personal_data_in_the_clear() -> None:
@@ -180,3 +214,38 @@ def test_a_name_that_two_events_have_is_reported() -> None:
 
 def _event(name: str, type_: str) -> Any:
     return type(name, (), {"__module__": "hansa.services.orders.events", "type": type_})
+
+
+def test_every_event_is_declared_by_the_manifest_of_its_service() -> None:
+    assert undeclared(every_event(), {manifest.name: manifest.emits for manifest in MANIFESTS}) == []
+
+
+def test_an_event_that_is_not_declared_or_by_another_service_is_reported() -> None:
+    lost = _event("OrderLost", "orders.order_lost.v1")
+
+    assert undeclared([lost], {"orders": (lost,)}) == []
+    assert undeclared([lost], {"orders": ()}) == ["orders.order_lost.v1 is not declared"]
+    assert undeclared([], {"carts": (lost,)}) == ["carts declares orders.order_lost.v1"]
+
+
+def test_a_service_says_its_own_events_alone() -> None:
+    """With the test before: whatever is emitted is declared, since an event stands in `events` or is made nowhere."""
+    assert [
+        line
+        for path, module, _ in arrows.service_modules(services=SERVICES)
+        for line in foreign_sayings(source=path.read_text(encoding="utf-8"), module=module)
+    ] == []
+
+
+def test_a_service_that_says_anothers_event_is_reported() -> None:
+    source = (
+        "from hansa.services.orders.events import OrderPlaced\n"
+        "from hansa.services.carts.events import CartClosed\n"
+        "def heard(tx, batch: list[OrderPlaced]):\n"
+        "    tx.emit(CartClosed(cart_id='1'))\n"
+        "    tx.emit(OrderPlaced(order_id='1'))\n"
+    )
+
+    assert foreign_sayings(source=source, module="hansa.services.carts.consumers") == [
+        "hansa.services.carts.consumers:5 makes hansa.services.orders.events.OrderPlaced"
+    ]

@@ -218,6 +218,12 @@ async def _customer_revealed(shopper: Shopper, stage: Stage) -> None:
     await shopper.text("staff_customer.revealed").wait_for()
 
 
+async def _secret_shown(shopper: Shopper, stage: Stage) -> None:
+    await shopper.open(f"admin/webhooks/{stage.webhook}")
+    await shopper.button("staff_webhook.reveal").click()
+    await shopper.text("staff_webhook.secret_text").wait_for()
+
+
 async def _order_unfolded(shopper: Shopper, stage: Stage) -> None:
     await shopper.open(f"admin/orders/{stage.placed}")
     for key in ("staff_order.give_back", "staff_order.cancel"):
@@ -382,8 +388,36 @@ STAFF = [
         lambda stage: f"admin/transfers/{stage.transfer_id}",
         Who.STAFF,
     ),
+    at("staff-webhooks", "admin/webhooks", who=Who.STAFF),
+    by(
+        "staff-webhooks-wrong",
+        "admin/webhooks",
+        sent("admin/webhooks", "staff_webhook.make"),
+        Who.STAFF,
+        422,
+    ),
+    at("staff-webhook", "admin/webhooks/{webhook_id}", lambda stage: f"admin/webhooks/{stage.webhook}", Who.STAFF),
+    at(
+        "staff-webhook-none",
+        "admin/webhooks/{webhook_id}",
+        lambda stage: f"admin/webhooks/{stage.webhook}?state=dropped",
+        Who.STAFF,
+    ),
+    by("staff-webhook-secret", "admin/webhooks/{webhook_id}", _secret_shown, Who.STAFF),
+    at(
+        "staff-webhook-delivery",
+        "admin/webhooks/{webhook_id}/deliveries/{event_id}",
+        lambda stage: f"admin/webhooks/{stage.webhook}/deliveries/{stage.delivery}",
+        Who.STAFF,
+    ),
     at("staff-dead-letters", "admin/dead-letters", who=Who.STAFF),
     at("staff-dead-letters-none", "admin/dead-letters", "admin/dead-letters?service=home", Who.STAFF),
+    by(
+        "staff-dead-letters-replayed",
+        "admin/dead-letters",
+        sent("admin/dead-letters", "staff_letter.many_now"),
+        Who.STAFF,
+    ),
     at(
         "staff-dead-letter",
         "admin/dead-letters/{service}/{consumer}/{event_id}",

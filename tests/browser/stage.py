@@ -13,7 +13,7 @@ import msgspec
 
 from hansa.kernel.clock import to_micros
 from hansa.kernel.event import Envelope
-from hansa.kernel.ids import slot_of
+from hansa.kernel.ids import first_id_at, slot_of
 from tests.browser.shopper import BRITISH, CHINESE, GUEST_EMAIL, PASSWORD, WORDING
 from tests.served import Served, pause
 
@@ -53,6 +53,9 @@ class Stage:
     """An import with a report."""
     dead_letter: str
     """The path of one."""
+    webhook: str
+    delivery: str
+    """An event that did not arrive there."""
     sales: Mapping[str, str]
     """Flash sales by their state."""
     products: Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -116,6 +119,8 @@ def furnished(shop: Served) -> Stage:
         guests=str(_ordered(shop, skus)["id"]),
         transfer_id=_imported(shop, staff),
         dead_letter=_parked(shop.folder),
+        webhook=(webhook := _told(shop, staff)),
+        delivery=_noted(shop.folder, webhook),
         sales=_sales(shop, products, staff=staff, member=member),
         products=products,
     )
@@ -241,6 +246,39 @@ def _parked(folder: Path) -> str:
     with closing(sqlite3.connect(folder / "databases" / "search.db", timeout=20)) as database, database:
         database.execute("INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     return f"search/search.index/{envelope.id}"
+
+
+def _told(shop: Served, token: str) -> str:
+    """A webhook that hears what does not happen here, so that nothing is ever sent."""
+    draft = {
+        "url": "https://erp.example.com/hansa/events?warehouse=rotterdam-europoort",
+        "types": ["payments.payment_refund_failed.v1"],
+        "description": "Stock and orders in the ERP",
+    }
+    return str(_post(shop, "/admin/webhooks", draft, token=token)["webhook"]["id"])
+
+
+def _noted(folder: Path, webhook: str) -> str:
+    """Deliveries in every state, as they are in the log; answers the event of the one that failed."""
+    now = datetime.now(UTC)
+    noted, later = to_micros(now), to_micros(now + timedelta(hours=5))
+    outcomes = [
+        (("delivered", 1), (None, 204, "", 87)),
+        (("failed", 8), (None, 503, "status 503", 4_012)),
+        (("due", 3), (later, None, "timeout", 15_000)),
+        (("delivered", 2), (None, 200, "", 1_240)),
+    ]
+    events = [str(first_id_at(now) + number) for number in range(len(outcomes))]
+    body = '{"type":"orders.order_placed.v1","timestamp":"2026-01-02T03:04:05.000000Z","data":{"number":"0K4F9"}}'
+    messages = [(slot_of(event), int(event), body) for event in events]
+    deliveries = [
+        (slot_of(event), int(event), int(webhook), "orders.order_placed.v1", *start, 0, *end, noted, noted)
+        for event, (start, end) in zip(events, outcomes, strict=True)
+    ]
+    with closing(sqlite3.connect(folder / "databases" / "notifications.db", timeout=20)) as database, database:
+        database.executemany("INSERT INTO webhook_messages VALUES (?, ?, ?)", messages)
+        database.executemany(f"INSERT INTO webhook_deliveries VALUES ({', '.join('?' * 13)})", deliveries)
+    return events[1]
 
 
 def _post(shop: Served, path: str, body: Any, *, token: str = "") -> Any:

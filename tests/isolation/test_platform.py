@@ -29,6 +29,8 @@ SERVICE = "notifications"
 class Bus:
     """Remembers what was published."""
 
+    has_broker = True
+
     def __init__(self) -> None:
         self.published: Counter[str] = Counter()
 
@@ -254,7 +256,11 @@ async def test_a_dead_letter_replayed_twice_at_once_takes_effect_once(place: Pla
 
         def replay(door: Database) -> Any:
             return place.office(door).replay(
-                service=SERVICE, consumer="tests.repeat", event_id=envelope.id, actor="user:1"
+                key=f"replay-{door.name}",
+                service=SERVICE,
+                consumer="tests.repeat",
+                event_id=envelope.id,
+                actor="user:1",
             )
 
         return Scene((lambda: replay(place.two), lambda: replay(place.three)), check)

@@ -52,7 +52,13 @@ async def _replay_dead_letters(world: "World") -> None:
                 world.states[states.REPLAYED] += 1
                 office = world.up[0].shop.dead_letters
                 try:
-                    await office.replay(service=name, consumer=row[0], event_id=str(row[1]), actor="simulation")
+                    await office.replay(
+                        key=f"{row[0]} {row[1]}",
+                        service=name,
+                        consumer=row[0],
+                        event_id=str(row[1]),
+                        actor="simulation",
+                    )
                 except Exception as error:
                     world.surprised_by(error, f"replay of {row[0]}")
 

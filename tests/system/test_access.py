@@ -45,6 +45,7 @@ PUBLISHED = {
     "GET /admin/flash-sales/{}",
     "POST /admin/flash-sales/{}/cancel",
     "POST /orders/{}/cancel",
+    "POST /orders/{}/follow",
     "POST /webhooks/payments/{}",
     "GET /admin/products",
     "POST /admin/products",
@@ -66,6 +67,19 @@ PUBLISHED = {
     "GET /admin/orders/{}/history",
     "POST /admin/orders/{}/fulfilments",
     "POST /admin/orders/{}/refunds",
+    "GET /admin/webhooks",
+    "POST /admin/webhooks",
+    "GET /admin/webhooks/event-types",
+    "GET /admin/webhooks/deliveries",
+    "GET /admin/webhooks/{}",
+    "PATCH /admin/webhooks/{}",
+    "DELETE /admin/webhooks/{}",
+    "POST /admin/webhooks/{}/reveal",
+    "POST /admin/webhooks/{}/rotate",
+    "POST /admin/webhooks/{}/ping",
+    "POST /admin/webhooks/{}/replay",
+    "GET /admin/webhooks/{}/deliveries/{}",
+    "POST /admin/webhooks/{}/deliveries/{}/replay",
 }
 """The public API as others write clients against it; it only grows."""
 PASSWORDS = {"customer": ("c@example.com", "a long enough word"), "staff": STAFF}

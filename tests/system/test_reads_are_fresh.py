@@ -1,13 +1,14 @@
 """What everybody sees is ready-made, and yet the next read shows every change of price and availability."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests import databases
+from tests.conftest import BROKERS
 from tests.shops import OpenedShop, opened_shop
 
 READS = {
@@ -21,10 +22,15 @@ READS = {
 }
 
 
-@pytest.fixture(params=[databases.SQLITE, databases.POSTGRES])
-async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenedShop]:
-    dsn = request.getfixturevalue("postgres_dsn") if request.param == databases.POSTGRES else None
-    async with opened_shop(folder=tmp_path / "shop", dsn=dsn) as opened:
+@pytest.fixture(
+    params=[(databases.SQLITE, "local"), (databases.POSTGRES, "local"), *((databases.SQLITE, name) for name in BROKERS)]
+)
+async def shop(
+    request: pytest.FixtureRequest, tmp_path: Path, bus_at: Callable[[str], str]
+) -> AsyncIterator[OpenedShop]:
+    engine, bus = request.param
+    dsn = request.getfixturevalue("postgres_dsn") if engine == databases.POSTGRES else None
+    async with opened_shop(folder=tmp_path / "shop", dsn=dsn, bus=bus_at(bus)) as opened:
         yield opened
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from hansa import web
-from hansa.adapters import bus_of, database_of, mailer_of, providers_of
+from hansa.adapters import bus_of, database_of, following_of, mailer_of, poster_of, providers_of
 from hansa.compose.services import MANIFESTS
 from hansa.compose.shop import Shop
 from hansa.compose.stored import KEYRING, STORED
@@ -35,12 +35,16 @@ from hansa.platform.jobs.periodic import Job, Jobs
 from hansa.platform.leases.ranges import RENEW_EVERY_S, SlotRanges
 from hansa.platform.mail.port import Mailer
 from hansa.platform.manifest import Manifest, Parts
+from hansa.platform.messaging.following import tell_of
 from hansa.platform.messaging.local import Mischief
 from hansa.platform.messaging.port import Bus
 from hansa.platform.outbox.backlog import LOOK_EVERY_S, Backlog
 from hansa.platform.outbox.dead_letter_office import DeadLetterOffice
+from hansa.platform.outbox.dead_letters import DeadLetters
 from hansa.platform.outbox.inbox import Inbox, forget
 from hansa.platform.outbox.relay import Relay
+from hansa.platform.outbox.tracing import Tracer, Traces
+from hansa.platform.outgoing.port import Poster
 from hansa.platform.providers.payments import PaymentProvider
 from hansa.platform.rpc.local import local
 from hansa.platform.security.key_file import master_key
@@ -76,6 +80,7 @@ async def compose(
     bus: Bus | None = None,
     mischief: Mischief | None = None,
     mailer: Mailer | None = None,
+    poster: Poster | None = None,
     providers: Mapping[str, PaymentProvider] | None = None,
     passwords: Passwords | None = None,
     has_pages: bool = True,
@@ -108,6 +113,8 @@ async def compose(
     keyring = Keyring(database=databases[KEYRING.name], master=master, clock=clock, chance=entropy)
     passwords = passwords or Passwords(chance=entropy)
     mailer = mailer or mailer_of(settings, clock)
+    poster = poster or poster_of(settings)
+    following = following_of(settings, master, clock, ids)
     for shows in (shows for manifest in MANIFESTS for shows in manifest.effects.shows):
         shop.freshness.show(shows)
     bus = shop.bus = shop.freshness.bus(bus or bus_of(settings, clock, chance, mischief))
@@ -123,15 +130,17 @@ async def compose(
             public_url=settings.public_address,
             shop_name=settings.shop_name,
             clients={contract: shop.clients[contract] for contract in manifest.uses},
+            following=following,
             adapters={
                 "payment_providers": shop.providers,
+                "poster": poster,
                 "files": shop.files,
                 "search_folder": settings.folder / "search",
             },
             changes=shop.changes,
         )
         _add(shop, manifest, parts, wire, bus)
-    shop.dead_letters = DeadLetterOffice(databases=databases, inboxes=shop.inboxes, clock=clock, ids=ids)
+    _keep_watch(shop, wire, bus)
     transfers = FolderTransfers(
         folder=settings.folder / "transfers",
         products=shop.client(Products),
@@ -145,7 +154,9 @@ async def compose(
     _observe(shop, registry)
     is_alone = database is database_of and settings.database == "sqlite:"
     shop.app = _app(shop, has_pages=has_pages, is_alone=is_alone)
-    shop.closing += [passwords.close, bus.close, *(provider.close for provider in shop.providers.values())]
+    shop.closing += [passwords.close, bus.close, poster.close]
+    shop.closing += [following.close] if following is not None else []
+    shop.closing += [provider.close for provider in shop.providers.values()]
     return shop
 
 
@@ -163,6 +174,8 @@ def _add(shop: Shop, manifest: Manifest, parts: Parts, wire: Wire, bus: Bus) -> 
         shop.inboxes[manifest.name, consumer.name] = inbox
         subscriber = shop.freshness.subscriber(inbox, consumer.changes)
         bus.subscribe(consumer=consumer.name, type=consumer.hears.type, subscriber=subscriber)
+    if parts.following is not None and manifest.followed is not None:
+        tell_of(manifest.followed, service=manifest.name, bus=bus, following=parts.following, clock=shop.clock)
     ranges = None
     jobs = [*manifest.jobs(service)]
     if bus.has_broker and shop.settings.database != "sqlite:":  # other processes may be at the same database
@@ -208,6 +221,7 @@ def _app(shop: Shop, *, has_pages: bool, is_alone: bool) -> FrontDoor:
         trusted_proxies=shop.settings.trusted_proxies,
         cache=cache,
         tokens=KnownTokens(clock=shop.clock, changes=shop.changes),
+        events=_events,
     )
     shop.closing.append(cache.close)
     if not has_pages:
@@ -216,6 +230,13 @@ def _app(shop: Shop, *, has_pages: bool, is_alone: bool) -> FrontDoor:
     observed = observing(metrics=shop.metrics, ids=shop.ids, cache=cache)
     pages = [*media_routes(shop.files), *web.routes(site, observed)]
     return create_app(routes, replace(around, pages=pages, lost=partial(not_found, site)))
+
+
+def _events() -> bytes:
+    # Reads the source of events, which nobody waits for who does not ask for it.
+    from hansa.compose.events import events_json
+
+    return events_json()
 
 
 def _is_closed(settings: Settings) -> Callable[[], bool]:
@@ -237,6 +258,22 @@ def _site(shop: Shop) -> Site:
         tools={"dead_letters": shop.dead_letters, "transfers": shop.transfers},
         wording=Wording(Path(settings.shop_texts) if settings.shop_texts else None),
     )
+
+
+def _keep_watch(shop: Shop, wire: Wire, bus: Bus) -> None:
+    """What operators may ask of events: those that nobody could digest, and what became of one."""
+    office = DeadLetterOffice(
+        databases=shop.databases, inboxes=shop.inboxes, clock=shop.clock, ids=shop.ids, changes=shop.changes
+    )
+    tracer = Tracer(
+        databases=shop.databases,
+        consumers={name: inbox.consumer for name, inbox in shop.inboxes.items()},
+        emits={manifest.name: [event.type for event in manifest.emits] for manifest in MANIFESTS},
+        has_broker=bus.has_broker,
+        clock=shop.clock,
+    )
+    shop.dead_letters = shop.clients[DeadLetters] = wire(DeadLetters, office)
+    shop.clients[Traces] = wire(Traces, tracer)
 
 
 def _observe(shop: Shop, registry: CollectorRegistry) -> None:

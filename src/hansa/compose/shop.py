@@ -81,6 +81,8 @@ class Shop:
             sent = 0
             for relay in self.relays:
                 sent += await relay.drain()
+            if self.bus.has_broker:
+                await self.freshness.settled(since=0)
             for manifest in MANIFESTS:
                 await manifest.quiet(self.services[manifest.name])
             if not sent:

@@ -9,6 +9,7 @@ from sqlalchemy import MetaData
 
 from hansa.kernel.channel import Channel
 from hansa.kernel.clock import Clock
+from hansa.kernel.event import Event
 from hansa.kernel.ids import Ids
 from hansa.platform.cache.changes import Changes
 from hansa.platform.cache.freshness import Effects
@@ -17,6 +18,7 @@ from hansa.platform.http.early import EarlyHook
 from hansa.platform.http.route import Route
 from hansa.platform.jobs.periodic import Job
 from hansa.platform.mail.port import Mailer
+from hansa.platform.messaging.following import Followed, Following
 from hansa.platform.messaging.port import Consumer
 from hansa.platform.security.passwords import Passwords
 from hansa.platform.security.sealing import Keyring
@@ -39,6 +41,8 @@ class Parts:
     """Where people reach the shop: scheme, host and port, without a slash at the end."""
     shop_name: str
     clients: Mapping[type, Any] = field(default_factory=dict)
+    following: Following | None = None
+    """Where passes come from with which its things can be followed; None where there is no broker for that."""
     adapters: Mapping[str, Any] = field(default_factory=dict)
     """Adapters to outside parties by name, such as payment providers."""
     changes: Changes = field(default_factory=Changes)
@@ -62,6 +66,10 @@ class Manifest:
     folder: Path
     """The service's own folder, where its migrations are."""
     build: Callable[[Parts], Any]
+    emits: tuple[type[Event], ...] = ()
+    """Every event that the service can say, in all versions that it says: they are public (docs/events.md)."""
+    followed: Followed | None = None
+    """Which of them somebody outside may follow, one thing at a time."""
     consumers: Callable[[Any], Sequence[Consumer[Any]]] = lambda service: ()
     jobs: Callable[[Any], Sequence[Job]] = lambda service: ()
     quiet: Callable[[Any], Awaitable[None]] = _nothing_under_way

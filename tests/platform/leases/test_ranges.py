@@ -105,6 +105,19 @@ async def test_what_the_dead_held_goes_to_the_living(database: Database, clock: 
     assert dead.held == ()
 
 
+async def test_a_lease_of_a_clock_that_was_ahead_binds_nobody(database: Database, clock: ManualClock):
+    crowd = Crowd(database, clock, "one")
+    clock.set_back(-3600)
+    await crowd.renew()
+    clock.set_back(3600)
+    crowd.alive.pop("one")
+
+    crowd.join("two")
+    await crowd.renew()
+
+    assert crowd.is_all_held_once()
+
+
 async def test_what_somebody_leaves_is_free_at_once(database: Database, clock: ManualClock):
     crowd = Crowd(database, clock, "one", "two")
     await crowd.renew(2)

@@ -23,9 +23,20 @@ from hansa.platform.database.tables import COUNT, field, key, slot
 from hansa.platform.messaging.local import LocalBus, Retries
 from hansa.platform.messaging.port import Consumer, Received
 from hansa.platform.outbox.dead_letter_office import DeadLetterOffice
-from hansa.platform.outbox.dead_letters import ConsumerGone, DeadLetter, DeadLetters, NoSuchDeadLetter
+from hansa.platform.outbox.dead_letters import (
+    EVERY,
+    ConsumerGone,
+    DeadLetter,
+    DeadLetters,
+    Hearing,
+    NoSuchDeadLetter,
+    Order,
+    Wanted,
+)
 from hansa.platform.outbox.inbox import Inbox
 from hansa.platform.outbox.relay import Relay
+from hansa.platform.outbox.replaying import Tally, choose, replay_all
+from hansa.platform.rpc.local import twice
 from hansa.platform.security.sealing import Box
 from tests import databases
 from tests.clocks import ManualClock
@@ -78,9 +89,11 @@ class House:
         self.databases = opened
         self.clock = clock
         self.ids = ids
+        self.keys = 0
         self.counters = {name: Counter(database, clock) for name, database in opened.items()}
         inboxes = {(name, f"{name}.count"): counter.inbox for name, counter in self.counters.items()}
-        self.letters: DeadLetters = DeadLetterOffice(databases=opened, inboxes=inboxes, clock=clock, ids=ids)
+        office = DeadLetterOffice(databases=opened, inboxes=inboxes, clock=clock, ids=ids)
+        self.letters: DeadLetters = twice(DeadLetters, office)
 
     async def say(self, *events: Event, hearers: Sequence[str] = NAMES) -> None:
         """Let something happen, a second after what happened before, and hearers hear of it."""
@@ -93,11 +106,18 @@ class House:
                 tx.emit(event, slot=7, aggregate="17", version=3, subject="99", correlation="abc")
         await Relay(database=self.databases["carts"], bus=bus, clock=self.clock).drain()
 
-    async def everything(self, *, limit: int = 100) -> list[DeadLetter]:
+    def key(self) -> str:
+        """A fresh one."""
+        self.keys += 1
+        return f"key {self.keys}"
+
+    async def everything(
+        self, *, limit: int = 100, order: Order = "latest", wanted: Wanted = EVERY
+    ) -> list[DeadLetter]:
         found: list[DeadLetter] = []
         cursor = None
         while True:
-            page = await self.letters.list(limit=limit, cursor=cursor)
+            page = await self.letters.list(limit=limit, cursor=cursor, order=order, wanted=wanted)
             found += page.items
             cursor = page.next_cursor
             if cursor is None:
@@ -169,13 +189,14 @@ async def test_a_consumer_that_was_mended_digests_a_letter_once_however_often_it
     house.counters["mails"].is_broken = False
 
     outcomes = await asyncio.gather(
-        *(house.letters.replay(**named(letter), actor="user:1") for _ in range(4)), return_exceptions=True
+        *(house.letters.replay(key=house.key(), **named(letter), actor="user:1") for _ in range(4)),
+        return_exceptions=True,
     )
 
     assert None in outcomes
     assert all(outcome is None or isinstance(outcome, NoSuchDeadLetter) for outcome in outcomes)
     with pytest.raises(NoSuchDeadLetter):
-        await house.letters.replay(**named(letter), actor="user:1")
+        await house.letters.replay(key=house.key(), **named(letter), actor="user:1")
     assert await house.counted("mails") == {5: 1}
     assert await house.everything() == []
     assert house.counters["mails"].followed_up == 1
@@ -191,7 +212,7 @@ async def test_what_took_effect_before_it_was_parked_has_no_second_effect(house:
     assert parked is not None
     await house.counters["mails"].inbox.deliver([msgspec.json.decode(parked["envelope"], type=Envelope)])
 
-    assert await house.letters.replay(**named(letter), actor="user:1") is None
+    assert await house.letters.replay(key=house.key(), **named(letter), actor="user:1") is None
 
     assert await house.counted("mails") == {5: 1}
     assert await house.everything() == []
@@ -202,7 +223,7 @@ async def test_a_letter_that_fails_again_stays_with_its_new_error_and_no_effect(
     letter = await house.only()
     house.counters["mails"].error = "still not mended"
 
-    again = await house.letters.replay(**named(letter), actor="user:1")
+    again = await house.letters.replay(key=house.key(), **named(letter), actor="user:1")
 
     assert again == await house.only()
     assert again == msgspec.structs.replace(letter, attempts=2, error="LookupError: still not mended")
@@ -218,7 +239,7 @@ async def test_a_body_that_no_version_reads_stays_whatever_is_done(house: House)
     await house.say(Misread(word="five"), hearers=["mails"])
     house.counters["mails"].is_broken = False
 
-    again = await house.letters.replay(**named(await house.only()), actor="user:1")
+    again = await house.letters.replay(key=house.key(), **named(await house.only()), actor="user:1")
 
     assert again is not None
     assert (again.attempts, again.error.partition(":")[0]) == (2, "Permanent")
@@ -228,9 +249,9 @@ async def test_one_services_letter_is_replayed_to_that_service_alone(house: Hous
     await house.say(Counted(number=5))
     for counter in house.counters.values():
         counter.is_broken = False
-    [letter] = (await house.letters.list(service="stock")).items
+    [letter] = (await house.letters.list(wanted=Wanted(service="stock"))).items
 
-    await house.letters.replay(**named(letter), actor="user:1")
+    await house.letters.replay(key=house.key(), **named(letter), actor="user:1")
 
     assert [await house.counted(name) for name in NAMES] == [{}, {}, {5: 1}]
     assert [letter.service for letter in await house.everything()] == ["carts", "mails"]
@@ -240,12 +261,12 @@ async def test_a_discarded_letter_never_has_its_effect_and_leaves_a_trace(house:
     await house.say(Counted(number=5), hearers=["mails"])
     letter = await house.only()
 
-    await house.letters.discard(**named(letter), actor="user:1")
+    await house.letters.discard(key=house.key(), **named(letter), actor="user:1")
 
     with pytest.raises(NoSuchDeadLetter):
-        await house.letters.discard(**named(letter), actor="user:2")
+        await house.letters.discard(key=house.key(), **named(letter), actor="user:2")
     with pytest.raises(NoSuchDeadLetter):
-        await house.letters.replay(**named(letter), actor="user:2")
+        await house.letters.replay(key=house.key(), **named(letter), actor="user:2")
     assert await house.counted("mails") == {}
     [row] = await house.audited("mails")
     assert (row["actor"], row["action"], row["target"]) == ("user:1", "dead_letters.discard", letter.event_id)
@@ -259,7 +280,7 @@ async def test_what_is_not_there_can_be_neither_seen_nor_replayed_nor_discarded(
 ) -> None:
     for act in (house.letters.replay, house.letters.discard):
         with pytest.raises(NoSuchDeadLetter):
-            await act(service=service, consumer="mails.count", event_id=event_id, actor="user:1")
+            await act(key=house.key(), service=service, consumer="mails.count", event_id=event_id, actor="user:1")
     with pytest.raises(NoSuchDeadLetter):
         await house.letters.get(service=service, consumer="mails.count", event_id=event_id)
 
@@ -276,9 +297,9 @@ async def test_a_letter_to_a_consumer_that_is_no_more_can_only_be_discarded(hous
     assert slot_of(letter.event_id) == 7
 
     with pytest.raises(ConsumerGone, match=r"mails\.gone"):
-        await house.letters.replay(**named(letter), actor="user:1")
+        await house.letters.replay(key=house.key(), **named(letter), actor="user:1")
 
-    await house.letters.discard(**named(letter), actor="user:1")
+    await house.letters.discard(key=house.key(), **named(letter), actor="user:1")
     assert await house.everything() == []
 
 
@@ -299,7 +320,7 @@ async def test_a_page_is_not_upset_by_letters_that_go_and_come_meanwhile(house: 
     for number in range(4):
         await house.say(Counted(number=number), hearers=["mails", "stock"])
     first = await house.letters.list(limit=3)
-    await house.letters.discard(**named(first.items[-1]), actor="user:1")
+    await house.letters.discard(key=house.key(), **named(first.items[-1]), actor="user:1")
     await house.say(Counted(number=9), hearers=["carts"])
 
     second = await house.letters.list(limit=100, cursor=first.next_cursor)
@@ -319,5 +340,190 @@ async def test_a_forged_cursor_is_refused(house: House, cursor: str) -> None:
 async def test_a_service_without_letters_and_one_that_there_is_not_have_an_empty_page(house: House) -> None:
     await house.say(Counted(number=5), hearers=["mails"])
 
-    assert (await house.letters.list(service="stock")).items == ()
-    assert (await house.letters.list(service="nobody")).items == ()
+    assert (await house.letters.list(wanted=Wanted(service="stock"))).items == ()
+    assert (await house.letters.list(wanted=Wanted(service="nobody"))).items == ()
+
+
+# -- what is meant, and many at once ---------------------------------------------------------------------------------
+
+
+async def test_a_letter_tells_its_original_route(house: House) -> None:
+    await house.say(Counted(number=5), hearers=["mails"])
+
+    letter = await house.only()
+
+    assert (letter.source, letter.address, letter.routing_key) == ("carts", "test", "counted.v1")
+    assert await house.letters.hearings() == tuple(
+        Hearing(service=name, consumer=f"{name}.count", type="test.counted.v1") for name in NAMES
+    )
+
+
+@pytest.fixture
+async def mixed(house: House) -> House:
+    """Letters of three services and two types, with two errors, a second apart."""
+
+    class Weighed(Event, frozen=True, kw_only=True):
+        type: ClassVar[str] = "test.counted.v10"
+        number: int
+        type_: str = '","type":"test.counted.v1"'
+
+    await house.say(Counted(number=1), hearers=["carts", "mails"])
+    for counter in house.counters.values():
+        counter.error = "100% of the Disk_is full for ada@example.com"
+    await house.say(Counted(number=2), hearers=["mails", "stock"])
+    envelope = Envelope(
+        id=house.ids.new(slot=9),
+        type=Weighed.type,
+        source="carts",
+        time=house.clock.now(),
+        slot=9,
+        aggregate="1",
+        body=msgspec.Raw(msgspec.json.encode(Weighed(number=3))),
+    )
+    await house.counters["stock"].inbox.park(envelope, error="Permanent: x", attempts=1)
+    return house
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Wanted(service="mails"), ["mails 2", "mails 1"]),
+        (Wanted(consumer="stock.count"), ["stock 3", "stock 2"]),
+        (Wanted(consumer="stock.coun_"), []),
+        (Wanted(type="test.counted.v1"), ["mails 2", "stock 2", "carts 1", "mails 1"]),
+        (Wanted(type="test.counted.v10"), ["stock 3"]),
+        (Wanted(type="test_counted.v1"), []),
+        (Wanted(error="DISK_IS"), ["mails 2", "stock 2"]),
+        (Wanted(error="100%"), ["mails 2", "stock 2"]),
+        (Wanted(error="disk%full"), []),
+        (Wanted(error="diskxis"), []),
+        (Wanted(error="\\"), []),
+        (Wanted(error="not mended"), ["carts 1", "mails 1"]),
+        (Wanted(error="ada@example.com"), []),
+        (Wanted(error="\0", consumer="\0", type="\0"), []),
+        (Wanted(service="mails", error="disk", type="test.counted.v1"), ["mails 2"]),
+    ],
+)
+async def test_letters_are_found_by_what_one_knows_of_them(mixed: House, wanted: Wanted, found: list[str]) -> None:
+    def names(letters: Sequence[DeadLetter]) -> list[str]:
+        return [f"{letter.service} {msgspec.json.decode(letter.body)['number']}" for letter in letters]
+
+    for limit in (1, 2, 100):
+        assert sorted(names(await mixed.everything(wanted=wanted, limit=limit))) == sorted(found)
+        oldest = await mixed.everything(wanted=wanted, limit=limit, order="oldest")
+        assert [letter.parked_at for letter in oldest] == sorted(letter.parked_at for letter in oldest)
+        assert sorted(names(oldest)) == sorted(found)
+
+
+async def test_letters_are_found_by_the_time_they_were_parked(mixed: House) -> None:
+    moments = sorted({letter.parked_at for letter in await mixed.everything()})
+
+    since = await mixed.everything(wanted=Wanted(since=moments[1]))
+    until = await mixed.everything(wanted=Wanted(until=moments[1]))
+
+    assert {letter.parked_at for letter in since} == set(moments[1:])
+    assert {letter.parked_at for letter in until} == {moments[0]}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 100])
+async def test_the_oldest_come_first_where_that_is_asked_for(house: House, limit: int) -> None:
+    for number in range(3):
+        await house.say(Counted(number=number), Counted(number=10 + number))
+
+    found = await house.everything(limit=limit, order="oldest")
+
+    assert len({tuple(named(letter).values()) for letter in found}) == len(found) == 18
+    assert [letter.service for letter in found] == ["carts", "carts", "mails", "mails", "stock", "stock"] * 3
+    assert [letter.parked_at for letter in found] == sorted(letter.parked_at for letter in found)
+
+
+async def test_the_same_key_does_it_once_and_says_the_same_again(house: House) -> None:
+    await house.say(Counted(number=5), hearers=["mails", "stock"])
+    mails, stock = sorted(await house.everything(), key=lambda letter: letter.service)
+
+    first = await house.letters.replay(key="k", **named(mails), actor="user:1")
+    house.counters["mails"].error = "another error"
+    assert await house.letters.replay(key="k", **named(mails), actor="user:1") == first
+    assert await house.letters.get(**named(mails)) == first
+
+    house.counters["stock"].is_broken = False
+    for _ in range(2):
+        assert await house.letters.replay(key="k", **named(stock), actor="user:1") is None
+        await house.letters.discard(key="k", **named(mails), actor="user:1")
+    assert [len(await house.audited(name)) for name in NAMES] == [0, 1, 1]
+
+
+class Hurried(ManualClock):
+    """Time passes where somebody waits for it."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
+
+async def told_of(
+    house: House, wanted: Wanted = EVERY, *, most: int = 100, clock: Hurried | None = None, rate_per_s: float = 50
+) -> Tally:
+    chosen = await choose(house.letters, wanted=wanted, most=most)
+    return await replay_all(
+        house.letters,
+        chosen.letters,
+        key=house.key(),
+        actor="user:1",
+        clock=clock or Hurried(),
+        rate_per_s=rate_per_s,
+    )
+
+
+async def test_all_that_match_are_replayed_and_what_fails_again_stays(house: House) -> None:
+    for number in range(4):
+        await house.say(Counted(number=number))
+    house.counters["mails"].is_broken = house.counters["stock"].is_broken = False
+
+    tally = await told_of(house, Wanted(consumer="mails.count"))
+    rest = await told_of(house)
+    again = await told_of(house)
+
+    assert tally == Tally(replayed=4)
+    assert rest == Tally(replayed=4, failed=4)
+    assert again == Tally(failed=4)
+    assert [await house.counted(name) for name in NAMES] == [{}, dict.fromkeys(range(4), 1), dict.fromkeys(range(4), 1)]
+    assert {letter.attempts for letter in await house.everything()} == {3}
+
+
+async def test_a_replay_is_bounded_and_takes_the_oldest(house: House) -> None:
+    for number in range(5):
+        await house.say(Counted(number=number), hearers=["mails"])
+    house.counters["mails"].is_broken = False
+
+    chosen = await choose(house.letters, wanted=EVERY, most=2)
+    tally = await told_of(house, most=2)
+
+    assert (len(chosen.letters), chosen.has_more) == (2, True)
+    assert tally == Tally(replayed=2)
+    assert await house.counted("mails") == {0: 1, 1: 1}
+    assert not (await choose(house.letters, wanted=EVERY, most=3)).has_more
+
+
+async def test_a_replay_is_not_faster_than_it_may_be(house: House) -> None:
+    await house.say(*(Counted(number=number) for number in range(11)), hearers=["mails"])
+    house.counters["mails"].is_broken = False
+    clock = Hurried()
+
+    tally = await told_of(house, rate_per_s=10, clock=clock)
+
+    assert tally.replayed == 11
+    assert 0.99 <= clock.monotonic() <= 1.01
+
+
+async def test_two_who_replay_the_same_letters_at_once_do_no_harm(house: House) -> None:
+    await house.say(*(Counted(number=number) for number in range(6)), hearers=["mails"])
+    house.counters["mails"].is_broken = False
+    chosen = (await choose(house.letters, wanted=EVERY)).letters
+
+    tallies = await asyncio.gather(
+        *(replay_all(house.letters, chosen, key=f"{who}", actor=who, clock=Hurried()) for who in ("user:1", "user:2"))
+    )
+
+    assert all(tally.failed == 0 and tally.done == 6 for tally in tallies)
+    assert await house.counted("mails") == dict.fromkeys(range(6), 1)
+    assert len(await house.audited("mails")) == 6

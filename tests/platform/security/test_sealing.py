@@ -19,7 +19,7 @@ from hansa.kernel.ids import Ids, slot_of_value
 from hansa.platform.database.port import Database, RemoteCallInTransaction
 from hansa.platform.security import key_file, sealing
 from hansa.platform.security.key_file import MasterKeyInvalid, master_key
-from hansa.platform.security.sealing import Box, Keyring, PersonErased, SealBroken
+from hansa.platform.security.sealing import Box, Keyring, PersonErased, SealBroken, looks_sealed
 from tests import databases
 from tests.clocks import ManualClock
 
@@ -106,6 +106,18 @@ def test_an_error_does_not_tell_what_was_sealed():
     assert caught.value.__cause__ is None
 
 
+@given(json_like)
+def test_what_was_sealed_looks_so(value: Any):
+    assert looks_sealed(Box(person="ada", data_key=bytes(32)).seal(value, context="anything"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Ada Lovelace", "104249991374867456", "AQ", "order-placed-7", "x" * 200, "é" * 60]
+)
+def test_what_was_not_sealed_does_not_look_so(text: str):
+    assert not looks_sealed(text)
+
+
 def test_the_same_value_never_looks_the_same():
     box = box_of("7")
     assert box.seal(ADA, context=PLACE) != box.seal(ADA, context=PLACE)
@@ -183,6 +195,16 @@ async def test_unless_told_otherwise_the_operating_system_draws_the_keys(
     sealed = (await keyring_of(database, clock).box(person="cart:7")).seal(ADA, context=PLACE)
     box = Box(person="cart:7", data_key=bytes(key_file.KEY_BYTES))
     assert box.open(sealed, Contact, context=PLACE) == ADA
+
+
+async def test_what_is_nobodys_is_sealed_for_its_purpose(database: Database, clock: ManualClock):
+    one, other = (Keyring(database=database, master=bytes(range(32)), clock=clock) for _ in range(2))
+    sealed = one.own_box(label="a.b").seal("word", context="c")
+
+    assert other.own_box(label="a.b").open(sealed, str, context="c") == "word"
+    for label, context in (("a.c", "c"), ("a.b", "d")):
+        with pytest.raises(SealBroken):
+            one.own_box(label=label).open(sealed, str, context=context)
 
 
 async def test_two_persons_have_two_keys(database: Database, clock: ManualClock):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hansa.services.notifications.rules import greeted
+from hansa.services.notifications.rules.mails import greeted
 
 
 @pytest.mark.parametrize("name", ["Ada Byron", "王小明", "Jean-Luc O'Neill, Jr.", "Ms. Á. B. C."])

@@ -22,12 +22,14 @@ from hansa.platform.database.statement import Statement
 from hansa.platform.mail.port import Mail, MailFailed, MailInvalid, MailRefused
 from hansa.platform.messaging.port import Permanent
 from hansa.platform.outbox.inbox import Inbox
+from hansa.platform.outgoing.late import LatePoster
 from hansa.platform.security import sealing
 from hansa.platform.security.sealing import Keyring
-from hansa.services.notifications import rules
 from hansa.services.notifications.consumers import consumers
 from hansa.services.notifications.manifest import MANIFEST
-from hansa.services.notifications.service import BATCH, NotificationsService
+from hansa.services.notifications.rules import mails as rules
+from hansa.services.notifications.service import NotificationsService
+from hansa.services.notifications.service.mails import BATCH
 from hansa.services.notifications.tables import MAILS, METADATA
 from hansa.services.orders.contract import CONTACT_CONTEXT, Contact
 from hansa.services.orders.events import OrderPlaced, SoldLine, Step
@@ -77,8 +79,11 @@ class Office:
         return NotificationsService(
             database=self.database,
             clock=self.clock,
+            ids=self.ids,
             keyring=self.keyring,
             mailer=self.post,
+            poster=LatePoster(may_be_private=False),
+            event_types={},
             public_url=SHOP_URL,
             shop_name="Elster",
         )
@@ -124,7 +129,7 @@ class Office:
         )
 
     async def hear(self, *envelopes: Envelope) -> None:
-        [consumer] = consumers(self.service)
+        consumer = consumers(self.service)[0]
         await Inbox(database=self.database, consumer=replace_afterwards(consumer), clock=self.clock).deliver(envelopes)
 
     async def states(self) -> list[str]:
@@ -163,8 +168,8 @@ async def test_who_has_ordered_is_told_so_once(office: Office):
     placed = await office.order()
     await office.hear(placed)
     await office.hear(placed, placed)
-    await office.service.send()
-    await office.service.send()
+    await office.service.mails.send()
+    await office.service.mails.send()
 
     [mail] = office.post.letters
     assert mail.to == "ada@example.org"
@@ -187,7 +192,7 @@ async def test_the_same_order_told_by_another_event_is_one_mail(office: Office):
     placed = await office.order()
     await office.hear(placed)
     await office.hear(replace(placed, id=office.ids.new(slot=7)))
-    await office.service.send()
+    await office.service.mails.send()
 
     assert len(office.post.letters) == 1
 
@@ -253,7 +258,7 @@ async def test_nothing_personal_rests_in_the_clear_and_nothing_at_all_once_it_is
     [row] = await office.database.all(EVERYTHING)
     assert not [name for name in MAILS.c.keys() if "ada" in str(row[name]).lower() and name != "contact"]
 
-    await office.service.send()
+    await office.service.mails.send()
 
     [row] = await office.database.all(EVERYTHING)
     assert row["contact"] == ""
@@ -265,7 +270,7 @@ async def test_a_mail_that_fails_is_sent_later_and_not_at_once(office: Office):
 
     for seconds, sent in [(0, 0), (1, 0), (5, 0), (5, 0), (6, 1)]:
         office.clock.advance(seconds)
-        await office.service.send()
+        await office.service.mails.send()
         assert len(office.post.letters) == sent
     assert await office.states() == ["sent"]
 
@@ -274,9 +279,9 @@ async def test_a_mail_that_fails_is_sent_later_and_not_at_once(office: Office):
 async def test_a_mail_that_is_refused_for_good_is_given_up(office: Office, error: Exception):
     await office.hear(await office.order())
     office.post.failures = [error]
-    await office.service.send()
+    await office.service.mails.send()
     office.clock.advance(7200)
-    await office.service.send()
+    await office.service.mails.send()
 
     assert (office.post.letters, await office.states()) == ([], ["failed"])
 
@@ -285,7 +290,7 @@ async def test_a_mail_that_always_fails_is_given_up_at_last(office: Office):
     await office.hear(await office.order())
     office.post.failures = [MailFailed("down") for _ in range(100)]
     for _ in range(rules.MOST_ATTEMPTS + 2):
-        await office.service.send()
+        await office.service.mails.send()
         office.clock.advance(rules.LONGEST_DELAY_S)
 
     assert len(office.post.failures) == 100 - rules.MOST_ATTEMPTS
@@ -295,7 +300,7 @@ async def test_a_mail_that_always_fails_is_given_up_at_last(office: Office):
 async def test_nobody_writes_to_somebody_who_was_erased(office: Office):
     await office.hear(await office.order(person="4711"))
     await office.keyring.erase(person="4711")
-    await office.service.send()
+    await office.service.mails.send()
 
     assert (office.post.letters, await office.states()) == ([], ["dropped"])
 
@@ -303,7 +308,7 @@ async def test_nobody_writes_to_somebody_who_was_erased(office: Office):
 async def test_one_bad_mail_does_not_hold_up_the_others(office: Office):
     await office.hear(*[await office.order() for _ in range(BATCH + 5)])
     office.post.failures = [MailRefused(reply=550)]
-    await office.service.send()
+    await office.service.mails.send()
 
     assert sorted(await office.states()) == ["failed"] + ["sent"] * (BATCH + 4)
 
@@ -312,7 +317,7 @@ async def test_several_who_send_at_once_send_each_mail_once(office: Office):
     await office.hear(*[await office.order() for _ in range(20)])
     office.post.is_slow = True
 
-    await asyncio.gather(*(office.process().send() for _ in range(4)))
+    await asyncio.gather(*(office.process().mails.send() for _ in range(4)))
 
     assert len(office.post.letters) == 20
     assert len(office.post.arrived) == 20
@@ -322,20 +327,20 @@ async def test_a_process_that_dies_after_sending_sends_the_same_mail_again(offic
     await office.hear(await office.order())
     service = office.service
     office.service = office.process()
-    dying = asyncio.create_task(service.send())
+    dying = asyncio.create_task(service.mails.send())
     while not office.post.letters:
         await asyncio.sleep(0)
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
     office.clock.advance(60)
-    await office.service.send()
+    await office.service.mails.send()
 
     assert len(office.post.arrived) == 1
     assert await office.states() == ["sent"]
 
 
 async def test_what_is_heard_is_sent_soon(office: Office):
-    [consumer] = consumers(office.service)
+    consumer = consumers(office.service)[0]
     await Inbox(database=office.database, consumer=consumer, clock=office.clock).deliver([await office.order()])
     while not office.post.letters:
         await asyncio.sleep(0.001)
@@ -353,5 +358,5 @@ def test_the_next_attempt_is_always_later_and_never_too_late(attempts: int):
     assert 0 < delay_s <= rules.LONGEST_DELAY_S
 
 
-def test_the_manifest_names_no_contract_and_asks_nobody():
-    assert (MANIFEST.contract, MANIFEST.uses) == (None, ())
+def test_the_manifest_asks_nobody():
+    assert MANIFEST.uses == ()

@@ -105,10 +105,7 @@ UNSENT_EVENTS = Statement(
 _RANGES = rows_parameter("ranges", first=SLOT, last=SLOT)
 UNSENT_IN_RANGES = Statement(
     select(OUTBOX.c.slot, OUTBOX.c.event_id, OUTBOX.c.envelope)
-    .where(
-        OUTBOX.c.event_id < bindparam("before", type_=ID),
-        exists().where(OUTBOX.c.slot >= _RANGES.c.first, OUTBOX.c.slot <= _RANGES.c.last),
-    )
+    .where(exists().where(OUTBOX.c.slot >= _RANGES.c.first, OUTBOX.c.slot <= _RANGES.c.last))
     .order_by(OUTBOX.c.event_id)
     .limit(bindparam("limit"))
 )

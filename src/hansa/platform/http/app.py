@@ -72,6 +72,8 @@ class Surroundings:
     cache: PageCache | None = None
     """Where answers of public reads are kept; they are made each time where there is none."""
     tokens: KnownTokens | None = None
+    events: Callable[[], bytes] | None = None
+    """The AsyncAPI document of the public events."""
 
 
 def create_app(routes: Sequence[Route], around: Surroundings) -> FrontDoor:
@@ -81,6 +83,7 @@ def create_app(routes: Sequence[Route], around: Surroundings) -> FrontDoor:
     )
     document = cache(lambda: msgspec.json.encode(openapi(routes, about)))
     docs = cache(lambda: docs_page(routes, about))
+    told = cache(around.events or bytes)
 
     async def metrics(request: Request) -> Response:
         return Response(around.metrics.render(), media_type="text/plain; version=0.0.4")
@@ -97,6 +100,9 @@ def create_app(routes: Sequence[Route], around: Surroundings) -> FrontDoor:
     async def described(request: Request) -> Response:
         return Response(document(), media_type="application/json", headers=_PUBLIC)
 
+    async def events(request: Request) -> Response:
+        return Response(told(), media_type="application/json", headers=_PUBLIC)
+
     async def readable(request: Request) -> Response:
         return Response(docs(), media_type="text/html; charset=utf-8", headers=_PUBLIC)
 
@@ -104,6 +110,8 @@ def create_app(routes: Sequence[Route], around: Surroundings) -> FrontDoor:
     for route in routes:
         _add(router, route.verb, Target(path=route.path, endpoint=_endpoint(route, around), early=route.early))
     own = {"/healthz": healthy, "/readyz": ready, "/metrics": metrics, "/openapi.json": described, "/docs": readable}
+    if around.events is not None:
+        own["/asyncapi.json"] = events
     for path, endpoint in own.items():
         _add(router, "GET", Target(path=path, endpoint=endpoint))
     for page in around.pages:

@@ -26,6 +26,10 @@ class Soon:
         self._is_owed = False
         self._is_closed = False
 
+    @property
+    def is_idle(self) -> bool:
+        return not self._running
+
     async def kick(self) -> None:
         """Have the act done; returns at once. A coroutine, so that it can stand where messages are followed up."""
         if self._is_closed:

@@ -1,12 +1,13 @@
 """Ranges of slots that processes share out among themselves: each is held by one of them, for a while.
 
 A holder that dies loses its ranges when they run out; one that comes gets its share as the others renew. Two may hold
-the same range for a moment, if their clocks disagree: whatever is done under such a lease must bear that.
+the same range, if their clocks disagree: whatever is done under such a lease must bear that. A lease that lasts longer
+than any can, by our clock, is as good as run out, so that a clock that was ahead binds nobody.
 """
 
 import math
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
@@ -21,6 +22,7 @@ from hansa.platform.database.tables import MOMENT, SLOT, TEXT
 RANGES = 8
 EACH = SLOTS // RANGES
 HELD = timedelta(seconds=15)
+LONGEST = 2 * HELD
 RENEW_EVERY_S = 5.0
 _FIRST = tuple(range(0, SLOTS, EACH))
 _MEMBER = "/member/"
@@ -43,7 +45,11 @@ TAKE = Statement(
     _TAKING.on_conflict_do_update(
         index_elements=["slot", "name"],
         set_={"holder": _TAKING.excluded.holder, "until": _TAKING.excluded.until},
-        where=or_(LEASES.c.holder == _TAKING.excluded.holder, LEASES.c.until < bindparam("now", type_=MOMENT)),
+        where=or_(
+            LEASES.c.holder == _TAKING.excluded.holder,
+            LEASES.c.until < bindparam("now", type_=MOMENT),
+            LEASES.c.until > bindparam("latest", type_=MOMENT),
+        ),
     ).returning(LEASES.c.slot, LEASES.c.name)
 )
 _LEFT = rows_parameter("rows", slot=SLOT, name=TEXT)
@@ -81,9 +87,9 @@ class SlotRanges:
         now = self._clock.now()
         async with self._database.write(*_FIRST) as tx:
             until = to_micros(now + HELD)
-            await self._take(tx, [(0, self._member(self._holder), self._holder, until)], now=to_micros(now))
+            await self._take(tx, [(0, self._member(self._holder), self._holder, until)], now=now)
             rows = await tx.all(OF_NAME, name=self._name, members=self._member(""))
-            live = [row for row in rows if row["until"] >= to_micros(now)]
+            live = [row for row in rows if to_micros(now) <= row["until"] <= to_micros(now + LONGEST)]
             share = math.ceil(RANGES / max(1, sum(row["name"] != self._name for row in live)))
             ours = [row["slot"] for row in live if row["name"] == self._name and row["holder"] == self._holder]
             held = {row["slot"] for row in live if row["name"] == self._name}
@@ -91,7 +97,7 @@ class SlotRanges:
                 await tx.run(LEAVE, rows=[(slot, self._name) for slot in ours[share:]], of_holder=self._holder)
             free = [slot for slot in _FIRST if slot not in held]
             wanted = [(slot, self._name, self._holder, until) for slot in (ours + free)[:share]]
-            self._held = await self._take(tx, sorted(wanted), now=to_micros(now))
+            self._held = await self._take(tx, sorted(wanted), now=now)
             await tx.run(FORGET, before=to_micros(now - 4 * HELD))
         self._until = began + HELD.total_seconds()
 
@@ -104,5 +110,8 @@ class SlotRanges:
     def _member(self, holder: str) -> str:
         return f"{self._name}{_MEMBER}{holder}"
 
-    async def _take(self, tx: Transaction, rows: Sequence[tuple[int, str, str, int]], *, now: int) -> tuple[int, ...]:
-        return tuple(sorted(row["slot"] for row in await tx.all(TAKE, rows=rows, now=now)))
+    async def _take(
+        self, tx: Transaction, rows: Sequence[tuple[int, str, str, int]], *, now: datetime
+    ) -> tuple[int, ...]:
+        taken = await tx.all(TAKE, rows=rows, now=to_micros(now), latest=to_micros(now + LONGEST))
+        return tuple(sorted(row["slot"] for row in taken))

@@ -50,18 +50,20 @@ async def digest(
     """Deliver a batch; answers those that must be delivered again later, each with its counted attempts. All others
     have had their effect, or are parked: the batch may be acknowledged once those that are answered are safe elsewhere.
     """
+    alone = batch[0] if len(batch) == 1 else None
     for stall_s in (*patience.stalls_s, 0):
         try:
             await subscriber.deliver([delivery.envelope for delivery in batch])
         except STORAGE_TROUBLE as error:
             log.warning("consumer waits for its database", consumer=consumer, error=type(error).__name__)
             await clock.sleep(stall_s)
-        except Exception:  # one bad event must not hurt its neighbours: each by itself from here on
-            break
+        except Exception as error:
+            if alone is not None:
+                return _kept([await _judge(consumer, subscriber, alone, error, patience)])
+            break  # one bad event must not hurt its neighbours: each by itself from here on
         else:
             return []
-    again = [await _digest_one(consumer, subscriber, delivery, patience) for delivery in batch]
-    return [delivery for delivery in again if delivery is not None]
+    return _kept([await _digest_one(consumer, subscriber, delivery, patience) for delivery in batch])
 
 
 async def park(consumer: str, subscriber: Subscriber, delivery: Delivery, *, error: str) -> Delivery | None:
@@ -78,14 +80,25 @@ async def park(consumer: str, subscriber: Subscriber, delivery: Delivery, *, err
 
 
 async def _digest_one(consumer: str, subscriber: Subscriber, delivery: Delivery, patience: Patience) -> Delivery | None:
-    later = replace(delivery, put_off=delivery.put_off + 1)
-    counted = replace(later, attempts=delivery.attempts + 1)
     try:
         await subscriber.deliver([delivery.envelope])
-    except STORAGE_TROUBLE:
-        return later
     except Exception as error:
-        if isinstance(error, Permanent) or counted.attempts >= patience.attempts:
-            return await park(consumer, subscriber, counted, error=f"{type(error).__name__}: {error}")
-        return counted
+        return await _judge(consumer, subscriber, delivery, error, patience)
     return None
+
+
+async def _judge(
+    consumer: str, subscriber: Subscriber, delivery: Delivery, error: Exception, patience: Patience
+) -> Delivery | None:
+    """What becomes of an event that failed by itself; None if it is parked."""
+    later = replace(delivery, put_off=delivery.put_off + 1)
+    if isinstance(error, STORAGE_TROUBLE):
+        return later
+    counted = replace(later, attempts=delivery.attempts + 1)
+    if isinstance(error, Permanent) or counted.attempts >= patience.attempts:
+        return await park(consumer, subscriber, counted, error=f"{type(error).__name__}: {error}")
+    return counted
+
+
+def _kept(deliveries: Sequence[Delivery | None]) -> list[Delivery]:
+    return [delivery for delivery in deliveries if delivery is not None]

@@ -29,7 +29,8 @@ class Consumer(Generic[E]):
     `name` begins with that of its service and a dot. `handle` is given only events whose effect is not yet there, and
     its transaction commits effect and inbox rows together. It must not call anybody; what must be said to the outside
     is written down there and done by a job, which `afterwards` may wake. Events that `concerns` denies cost nothing,
-    not even a note in the inbox: it looks at nothing but the event, so it says the same each time.
+    not even a note in the inbox, so nothing may be lost by that: whoever is to be denied once is to be denied again, or
+    may as well be heard the second time.
     """
 
     name: str

@@ -1,48 +1,80 @@
 """Keeps the dead letters of all services: reads them from every database, delivers them again, discards them."""
 
-import base64
-import binascii
 import heapq
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 import structlog
-from sqlalchemy import bindparam, delete, select, tuple_, update
+from sqlalchemy import Text, bindparam, cast, delete, func, literal, or_, select, tuple_, update
 
-from hansa.kernel.clock import Clock, from_micros
+from hansa.kernel.clock import Clock, from_micros, to_micros
 from hansa.kernel.event import Envelope
 from hansa.kernel.ids import LARGEST, Ids, is_id, slot_of
 from hansa.kernel.page import Page, read_cursor, write_cursor
-from hansa.platform.database.platform_tables import DEAD_LETTERS
+from hansa.platform.cache.changes import Changes
+from hansa.platform.database.idempotency import claim, decode, digest, keep
+from hansa.platform.database.platform_tables import DEAD_LETTERS, GET_COMMAND
 from hansa.platform.database.port import Database, Row, Transaction
 from hansa.platform.database.statement import Statement
 from hansa.platform.database.tables import COUNT, ID, MOMENT, TEXT
-from hansa.platform.outbox.dead_letters import SEALED, ConsumerGone, DeadLetter, NoSuchDeadLetter
+from hansa.platform.messaging.names import address_of, routing_key_of
+from hansa.platform.outbox.dead_letters import (
+    EVERY,
+    SEALED,
+    ConsumerGone,
+    DeadLetter,
+    Hearing,
+    NoSuchDeadLetter,
+    Order,
+    Wanted,
+)
 from hansa.platform.outbox.inbox import LONGEST_ERROR, Inbox
+from hansa.platform.outbox.tracing import DISCARDED, REPLAYED
 from hansa.platform.security import audit
-from hansa.platform.security.sealing import NONCE_BYTES, SEALED_VERSION
+from hansa.platform.security.sealing import looks_sealed
 from hansa.platform.telemetry.privacy import Privacy
 
 log = structlog.get_logger()
 
-_CURSOR = "dead-letters"
 _Position = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
-_SHORTEST_SEALED = len(SEALED_VERSION) + NONCE_BYTES + 16
+Place = tuple[int, int, str]
+"""When a letter was parked, its event and its consumer."""
 
-PAGE = Statement(
-    select(DEAD_LETTERS)
-    .where(
-        tuple_(DEAD_LETTERS.c.parked_at, DEAD_LETTERS.c.event_id, DEAD_LETTERS.c.consumer)
-        < tuple_(
-            bindparam("parked_at", type_=MOMENT), bindparam("event_id", type_=ID), bindparam("consumer", type_=TEXT)
-        )
-    )
-    .order_by(DEAD_LETTERS.c.parked_at.desc(), DEAD_LETTERS.c.event_id.desc(), DEAD_LETTERS.c.consumer.desc())
-    .limit(bindparam("most", type_=COUNT))
+_KEY = (DEAD_LETTERS.c.parked_at, DEAD_LETTERS.c.event_id, DEAD_LETTERS.c.consumer)
+_AFTER = tuple_(
+    bindparam("parked_at", type_=MOMENT), bindparam("event_id", type_=ID), bindparam("after_consumer", type_=TEXT)
 )
+_TYPE = bindparam("type", type_=TEXT)
+# How every envelope begins as it was written by the inbox: what a body says cannot be taken for it.
+_BEGINNING = (
+    literal('{"id":"', Text)
+    + cast(DEAD_LETTERS.c.event_id, Text)
+    + literal('","type":"', Text)
+    + _TYPE
+    + literal('"', Text)
+)
+_WANTED = (
+    or_(bindparam("consumer", type_=TEXT) == "", DEAD_LETTERS.c.consumer == bindparam("consumer", type_=TEXT)),
+    or_(_TYPE == "", func.substr(DEAD_LETTERS.c.envelope, 1, func.length(_BEGINNING)) == _BEGINNING),
+    func.lower(DEAD_LETTERS.c.error).like(bindparam("error", type_=TEXT), escape="\\"),
+    DEAD_LETTERS.c.parked_at >= bindparam("since", type_=MOMENT),
+    DEAD_LETTERS.c.parked_at < bindparam("until", type_=MOMENT),
+)
+PAGES = {
+    "latest": Statement(
+        select(DEAD_LETTERS)
+        .where(tuple_(*_KEY) < _AFTER, *_WANTED)
+        .order_by(*(column.desc() for column in _KEY))
+        .limit(bindparam("most", type_=COUNT))
+    ),
+    "oldest": Statement(
+        select(DEAD_LETTERS)
+        .where(tuple_(*_KEY) > _AFTER, *_WANTED)
+        .order_by(*_KEY)
+        .limit(bindparam("most", type_=COUNT))
+    ),
+}
 _ONE = (
     DEAD_LETTERS.c.slot == bindparam("of_slot"),
     DEAD_LETTERS.c.event_id == bindparam("of_event"),
@@ -59,7 +91,7 @@ KEEP = Statement(
 
 
 class DeadLetterOffice:
-    """See `DeadLetters`. `inboxes` are known by service and consumer."""
+    """See `DeadLetters`. `inboxes` are known by service and consumer; `changes` are told what no longer holds."""
 
     def __init__(
         self,
@@ -68,30 +100,54 @@ class DeadLetterOffice:
         inboxes: Mapping[tuple[str, str], Inbox],
         clock: Clock,
         ids: Ids,
+        changes: Changes | None = None,
     ) -> None:
         self._databases = databases
         self._inboxes = inboxes
         self._clock = clock
         self._ids = ids
+        self._changes = changes or Changes()
         self._privacy = Privacy(clock=clock)
 
-    async def list(self, *, service: str | None = None, limit: int = 20, cursor: str | None = None) -> Page[DeadLetter]:
-        position = read_cursor(_CURSOR, cursor, _Position, str, _Position, str)
-        names = sorted(name for name in self._databases if service in (None, name))
-        found = [await self._page(name, position=position, most=limit + 1) for name in names]
+    async def list(
+        self, *, wanted: Wanted = EVERY, order: Order = "latest", limit: int = 20, cursor: str | None = None
+    ) -> Page[DeadLetter]:
+        if any("\0" in (text or "") for text in (wanted.consumer, wanted.type, wanted.error)):
+            return Page(items=())  # which no text here has, and not every engine takes
+        kind = f"dead-letters {order}"
+        position = read_cursor(kind, cursor, _Position, str, _Position, str)
+        names = sorted(name for name in self._databases if wanted.service in (None, name))
+        found = [
+            await self._page(name, wanted, order=order, after=_after(name, order, position), most=limit + 1)
+            for name in names
+        ]
         # Each database has its own order within a microsecond; here only the moments and the services are compared.
-        merged = list(heapq.merge(*found, key=lambda letter: (-letter[1]["parked_at"], letter[0])))
+        way = -1 if order == "latest" else 1
+        merged = list(heapq.merge(*found, key=lambda letter: (way * letter[1]["parked_at"], letter[0])))
         page = merged[:limit]
         more = None
         if len(merged) > limit:
             name, row = page[-1]
-            more = write_cursor(_CURSOR, row["parked_at"], name, row["event_id"], row["consumer"])
-        return Page(items=tuple(self._shown(name, row) for name, row in page), next_cursor=more)
+            more = write_cursor(kind, row["parked_at"], name, row["event_id"], row["consumer"])
+        letters = (self._shown(name, row) for name, row in page)
+        # Nobody finds out what is masked by looking for it.
+        error = (wanted.error or "").lower()
+        return Page(items=tuple(letter for letter in letters if error in letter.error.lower()), next_cursor=more)
 
     async def get(self, *, service: str, consumer: str, event_id: str) -> DeadLetter:
         return self._shown(service, await self._row(service, consumer, event_id))
 
-    async def replay(self, *, service: str, consumer: str, event_id: str, actor: str) -> DeadLetter | None:
+    async def hearings(self) -> tuple[Hearing, ...]:
+        return tuple(
+            Hearing(service=service, consumer=name, type=inbox.consumer.hears.type)
+            for (service, name), inbox in sorted(self._inboxes.items())
+        )
+
+    async def replay(self, *, key: str, service: str, consumer: str, event_id: str, actor: str) -> DeadLetter | None:
+        database = self._database(service, event_id)
+        key = _key(REPLAYED, key, consumer, event_id)
+        if (kept := await _answer(database, event_id, key)) is not None:
+            return decode(kept, DeadLetter | None)  # type: ignore[arg-type]
         row = await self._row(service, consumer, event_id)
         inbox = self._inboxes.get((service, consumer))
         if inbox is None:
@@ -99,32 +155,42 @@ class DeadLetterOffice:
         envelope = _envelope(row)
 
         async def remove(tx: Transaction) -> None:
-            await self._remove(tx, consumer, event_id, actor=actor, action="dead_letters.replay")
+            await self._remove(tx, consumer, event_id, actor=actor, action=REPLAYED)
+            await self._keep_answer(tx, event_id, key, None)
 
         try:
             await inbox.replay(envelope, along=remove)
         except Exception as error:
             log.warning("event still cannot be digested", consumer=consumer, event_id=event_id, type=envelope.type)
-            return await self._keep(service, consumer, event_id, error)
+            return await self._keep(service, consumer, event_id, error, key)
+        self._changes.tell(inbox.consumer.changes)
         return None
 
-    async def discard(self, *, service: str, consumer: str, event_id: str, actor: str) -> None:
+    async def discard(self, *, key: str, service: str, consumer: str, event_id: str, actor: str) -> None:
         database = self._database(service, event_id)
+        key = _key(DISCARDED, key, consumer, event_id)
         async with database.write(slot_of(event_id)) as tx:
-            if not await self._remove(tx, consumer, event_id, actor=actor, action="dead_letters.discard"):
+            if await claim(tx, slot=slot_of(event_id), key=key, request="", now=self._clock.now()) is not None:
+                return
+            if not await self._remove(tx, consumer, event_id, actor=actor, action=DISCARDED):
                 raise NoSuchDeadLetter()
+            await keep(tx, slot=slot_of(event_id), key=key, answer=None)
 
-    async def _page(self, name: str, *, position: tuple[Any, ...] | None, most: int) -> Sequence[tuple[str, Row]]:
-        """The next letters of one service, where services follow each other by name within a moment."""
-        after: tuple[int, int, str] = (LARGEST, 0, "")
-        if position is not None:
-            parked_at, service, event_id, consumer = position
-            if name == service:
-                after = (parked_at, event_id, consumer)
-            else:
-                after = (parked_at + 1 if name > service else parked_at, 0, "")
+    async def _page(
+        self, name: str, wanted: Wanted, *, order: Order, after: Place, most: int
+    ) -> Sequence[tuple[str, Row]]:
+        """The next letters of one service."""
         rows = await self._databases[name].all(
-            PAGE, parked_at=min(after[0], LARGEST), event_id=after[1], consumer=after[2], most=most
+            PAGES[order],
+            parked_at=after[0],
+            event_id=after[1],
+            after_consumer=after[2],
+            consumer=wanted.consumer or "",
+            type=wanted.type or "",
+            error=f"%{_literally((wanted.error or '').lower())}%",
+            since=to_micros(wanted.since) if wanted.since else 0,
+            until=to_micros(wanted.until) if wanted.until else LARGEST,
+            most=most,
         )
         return [(name, row) for row in rows]
 
@@ -157,12 +223,20 @@ class DeadLetterOffice:
         )
         return True
 
-    async def _keep(self, service: str, consumer: str, event_id: str, error: Exception) -> DeadLetter | None:
+    async def _keep(self, service: str, consumer: str, event_id: str, error: Exception, key: str) -> DeadLetter | None:
         """The letter with its new error; None if somebody else has done with it meanwhile."""
         text = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
         async with self._databases[service].write(slot_of(event_id)) as tx:
             row = await tx.one(KEEP, new_error=text, **_named(consumer, event_id))
-        return None if row is None else self._shown(service, row)
+            letter = None if row is None else self._shown(service, row)
+            await self._keep_answer(tx, event_id, key, letter)
+        return letter
+
+    async def _keep_answer(self, tx: Transaction, event_id: str, key: str, answer: DeadLetter | None) -> None:
+        """The first one stays: of two who ask at once with the same key, one has done it."""
+        slot = slot_of(event_id)
+        if await claim(tx, slot=slot, key=key, request="", now=self._clock.now()) is None:
+            await keep(tx, slot=slot, key=key, answer=answer)
 
     def _shown(self, service: str, row: Row) -> DeadLetter:
         envelope = _envelope(row)
@@ -172,6 +246,8 @@ class DeadLetterOffice:
             event_id=envelope.id,
             type=envelope.type,
             source=envelope.source,
+            address=address_of(envelope.type),
+            routing_key=routing_key_of(envelope.type),
             aggregate=envelope.aggregate,
             version=envelope.version,
             time=envelope.time,
@@ -185,6 +261,35 @@ class DeadLetterOffice:
             attempts=row["attempts"],
             parked_at=from_micros(row["parked_at"]),
         )
+
+
+def _after(name: str, order: Order, position: tuple[Any, ...] | None) -> Place:
+    """Where the next page of one service begins; services follow each other by name within a moment."""
+    is_latest = order == "latest"
+    if position is None:
+        return (LARGEST, 0, "") if is_latest else (0, 0, "")
+    parked_at, service, event_id, consumer = position
+    if name == service:
+        return (parked_at, event_id, consumer)
+    is_ahead = name > service
+    if is_latest:
+        return (min(parked_at + 1, LARGEST) if is_ahead else parked_at, 0, "")
+    return (parked_at if is_ahead else min(parked_at + 1, LARGEST), 0, "")
+
+
+def _literally(text: str) -> str:
+    """A text as a part of a pattern."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _key(act: str, key: str, consumer: str, event_id: str) -> str:
+    """One key may be for many letters."""
+    return f"{act} {digest(key, consumer, event_id)}"
+
+
+async def _answer(database: Database, event_id: str, key: str) -> str | None:
+    row = await database.one(GET_COMMAND, slot=slot_of(event_id), key=key)
+    return None if row is None else row["answer"]
 
 
 def _named(consumer: str, event_id: str) -> dict[str, Any]:
@@ -201,18 +306,7 @@ def _readable(body: bytes) -> str:
 
 def _without_sealed(value: Any) -> Any:
     if isinstance(value, str):
-        return SEALED if _is_sealed(value) else value
+        return SEALED if looks_sealed(value) else value
     if isinstance(value, dict):
         return {name: _without_sealed(inner) for name, inner in value.items()}
     return [_without_sealed(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _is_sealed(text: str) -> bool:
-    """Whether a text looks like what a Box has sealed; what only looks so is hidden too."""
-    if not _BASE64URL.fullmatch(text):
-        return False
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
-        return False
-    return len(data) >= _SHORTEST_SEALED and data.startswith(SEALED_VERSION)

@@ -35,6 +35,10 @@ class Inbox:
         self._consumer = consumer
         self._clock = clock
 
+    @property
+    def consumer(self) -> Consumer[Any]:
+        return self._consumer
+
     async def deliver(self, batch: Sequence[Envelope]) -> None:
         await self._take(batch, _nothing_along)
 

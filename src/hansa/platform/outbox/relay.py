@@ -14,7 +14,6 @@ The bus within the process fails for one consumer's sake; there the others do no
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from datetime import timedelta
 from itertools import islice
 from typing import Protocol
 
@@ -23,7 +22,6 @@ import structlog
 
 from hansa.kernel.clock import Clock, to_micros
 from hansa.kernel.event import Envelope
-from hansa.kernel.ids import first_id_at
 from hansa.platform.database.platform_tables import (
     NOTE_PUBLISHED,
     REMOVE_EVENTS,
@@ -43,8 +41,8 @@ the others do not wait for it."""
 SHORTEST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 """Between two attempts at a bus that refuses."""
-FRESH = timedelta(seconds=2)
-"""How old an event must be until another process than the one that committed it takes care of it."""
+FRESH_S = 2.0
+"""How long an event is left to the process that committed it, until another one takes care of it."""
 
 log = structlog.get_logger()
 _DECODER = msgspec.json.Decoder(Envelope)
@@ -69,6 +67,8 @@ class Relay:
         """Told of or being sent."""
         self._told: deque[Envelope] = deque()
         """Committed by this process, and still to be sent."""
+        self._seen: dict[int, float] = {}
+        """Unsent events in our ranges, and when we first saw them."""
         self._is_look_due = True
         # A dictionary for its order: that of a set of tasks is the order of their addresses.
         self._sending: dict[asyncio.Task[bool], None] = {}
@@ -158,11 +158,17 @@ class Relay:
         if everywhere or self._ranges is None:
             rows = await self._database.all(UNSENT_EVENTS, limit=limit)
         elif held := self._ranges.held:
-            before = first_id_at(self._clock.now() - FRESH)
-            rows = await self._database.all(UNSENT_IN_RANGES, ranges=held, before=before, limit=limit)
+            rows = self._no_longer_fresh(await self._database.all(UNSENT_IN_RANGES, ranges=held, limit=limit))
         else:
             rows = ()
         return [_DECODER.decode(row["envelope"]) for row in rows if row["event_id"] not in self._under_way]
+
+    def _no_longer_fresh(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Those that were there some time ago: by our own patience, since nobody knows whose clock an id has its moment
+        from."""
+        now = self._clock.monotonic()
+        self._seen = {row["event_id"]: self._seen.get(row["event_id"], now) for row in rows}
+        return [row for row in rows if now - self._seen[row["event_id"]] >= FRESH_S]
 
     def _begin(self, events: Sequence[Envelope]) -> None:
         if events:

@@ -15,6 +15,7 @@ import base64
 import binascii
 import hmac
 import random
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -49,6 +50,9 @@ NONCE_BYTES = 12
 KEY_ID_BYTES = 4
 SEALED_VERSION = b"\x01"
 WRAPPED_VERSION = b"\x01"
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
+_SHORTEST_SEALED = len(SEALED_VERSION) + NONCE_BYTES + 16
+"""A nonce, and the tag of nothing at all."""
 ERASED = ""
 """What stands in place of a wrapped key that was destroyed."""
 
@@ -207,6 +211,10 @@ class Keyring:
         """A server secret of 32 bytes for one purpose, the same in every process of the shop: "users.sessions"."""
         return hmac.digest(self._secrets, label.encode(), "sha256")
 
+    def own_box(self, *, label: str) -> Box:
+        """A box of the shop itself, for what must not rest in the clear and is nobody's: "notifications.webhooks"."""
+        return Box(person=label, data_key=self.derive(label=label), chance=self._chance)
+
     def _remembered(self, person: str) -> "Box | None":
         since, box = self._cache.get(person, (0.0, _UNKNOWN))
         if box is _UNKNOWN or self._clock.monotonic() - since >= CACHED_FOR_S:
@@ -306,6 +314,17 @@ def derived_key(*, master: bytes, purpose: str) -> bytes:
     if len(master) != KEY_BYTES:
         raise ValueError(f"a master key has {KEY_BYTES} bytes, not {len(master)}")
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"hansa 1 {purpose}".encode()).derive(master)
+
+
+def looks_sealed(text: str) -> bool:
+    """Whether a text looks like what a Box has sealed; what only looks so is taken for it."""
+    if not _BASE64URL.fullmatch(text):
+        return False
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        return False
+    return len(data) >= _SHORTEST_SEALED and data.startswith(SEALED_VERSION)
 
 
 def _place(person: str) -> Place:

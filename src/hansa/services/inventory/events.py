@@ -13,7 +13,9 @@ class AvailabilityChanged(Event, frozen=True, kw_only=True):
 
     sku: str
     location: str
+    """Where the pieces are."""
     is_available: bool
+    """Whether at least one can be promised."""
 
 
 class ReservationExpired(Event, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from hansa.platform.manifest import Manifest, Parts
 from hansa.services.inventory.api import routes
 from hansa.services.inventory.consumers import consumers
 from hansa.services.inventory.contract import Inventory
-from hansa.services.inventory.events import AvailabilityChanged
+from hansa.services.inventory.events import AvailabilityChanged, ReservationExpired
 from hansa.services.inventory.service import InventoryService
 from hansa.services.inventory.tables import METADATA
 
@@ -30,6 +30,7 @@ MANIFEST = Manifest(
     metadata=METADATA,
     folder=Path(__file__).parent,
     build=build,
+    emits=(AvailabilityChanged, ReservationExpired),
     consumers=consumers,
     effects=Effects(
         shows=(Shows(event=AvailabilityChanged),),

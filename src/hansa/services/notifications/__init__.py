@@ -1,1 +1,1 @@
-"""What people are told: order confirmations by mail."""
+"""What people and programs are told: order confirmations by mail, events by webhook."""

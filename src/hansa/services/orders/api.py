@@ -12,6 +12,7 @@ from hansa.platform.http.route import ANYONE, MEMBER, STAFF_ONLY, Api, Call, Rou
 from hansa.services.orders.contract import (
     Entry,
     FlashDraft,
+    FollowPass,
     FulfilmentDraft,
     Moment,
     Order,
@@ -82,6 +83,12 @@ def routes(orders: Orders) -> Sequence[Route]:
         if call.is_staff:
             return await orders.get_for_staff(order_id=order)
         return await orders.get(order=order, member=call.user_id)
+
+    @api.post("/orders/{order}/follow", access=ANYONE, calls=Orders.follow)
+    async def follow_order(call: Call, *, order: str) -> FollowPass:
+        """A pass to hear of one's own order as it goes on, by MQTT or STOMP; it opens nothing else. Each device asks
+        for its own."""
+        return await orders.follow(order=order, member=call.user_id)
 
     @api.post(
         "/orders/{order}/cancel",

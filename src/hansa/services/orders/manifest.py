@@ -5,12 +5,15 @@ from pathlib import Path
 
 from hansa.platform.jobs.periodic import Job
 from hansa.platform.manifest import Manifest, Parts
+from hansa.platform.messaging.following import Followed
 from hansa.services.carts.contract import Carts
 from hansa.services.inventory.contract import Inventory
 from hansa.services.orders.api import routes
 from hansa.services.orders.consumers import consumers
 from hansa.services.orders.contract import Orders
+from hansa.services.orders.events import OrderCancelled, OrderFulfilled, OrderPlaced, OrderRejected
 from hansa.services.orders.service import OrdersService
+from hansa.services.orders.service.follow import FOLLOWED_AS
 from hansa.services.orders.tables import METADATA
 from hansa.services.payments.contract import Payments
 from hansa.services.promotions.contract import Promotions
@@ -33,6 +36,7 @@ def build(parts: Parts) -> OrdersService:
         payments=parts.client(Payments),
         promotions=parts.client(Promotions),
         shipping=parts.client(Shipping),
+        following=parts.following,
     )
 
 
@@ -51,6 +55,16 @@ MANIFEST = Manifest(
     metadata=METADATA,
     folder=Path(__file__).parent,
     build=build,
+    emits=(OrderPlaced, OrderRejected, OrderCancelled, OrderFulfilled),
+    followed=Followed(
+        kind=FOLLOWED_AS,
+        says={
+            OrderPlaced: lambda event: "placed",
+            OrderRejected: lambda event: "rejected",
+            OrderCancelled: lambda event: "cancelled",
+            OrderFulfilled: lambda event: "completed" if event.is_complete else "fulfilled",
+        },
+    ),
     consumers=consumers,
     jobs=jobs,
     quiet=lambda service: service.resuming.quiet(),

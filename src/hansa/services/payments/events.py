@@ -35,6 +35,7 @@ class PaymentFailed(Event, frozen=True, kw_only=True):
     order_id: Id
     payment_id: Id
     reason: str
+    """What the provider said, as a code."""
 
 
 class PaymentRefunded(Event, frozen=True, kw_only=True):
@@ -46,7 +47,9 @@ class PaymentRefunded(Event, frozen=True, kw_only=True):
     payment_id: Id
     refund_id: Id
     amount: Money
+    """Of this refund."""
     refunded: int
+    """All refunds of the payment so far, in minor units of the same currency."""
 
 
 class PaymentRefundFailed(Event, frozen=True, kw_only=True):
@@ -61,4 +64,6 @@ class PaymentRefundFailed(Event, frozen=True, kw_only=True):
     payment_id: Id
     refund_id: Id
     amount: Money
+    """That was not given back."""
     reason: str
+    """What the provider said, as a code."""

@@ -6,6 +6,13 @@ from hansa.platform.manifest import Manifest, Parts
 from hansa.services.payments.api import routes
 from hansa.services.payments.consumers import consumers
 from hansa.services.payments.contract import Payments
+from hansa.services.payments.events import (
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRefundFailed,
+)
 from hansa.services.payments.service import PaymentsService
 from hansa.services.payments.tables import METADATA
 
@@ -26,6 +33,7 @@ MANIFEST = Manifest(
     metadata=METADATA,
     folder=Path(__file__).parent,
     build=_build,
+    emits=(PaymentAuthorized, PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentRefundFailed),
     consumers=consumers,
     jobs=PaymentsService.jobs,
     quiet=lambda service: service.following_up.quiet(),

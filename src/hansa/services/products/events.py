@@ -17,9 +17,13 @@ class ProductPut(Event, frozen=True, kw_only=True):
 
     product_id: Id
     slug: str
+    """The part of its address that names it."""
     skus: tuple[str, ...]
+    """Of all its variants."""
     is_active: bool
+    """Whether it is for sale; an archived product is not."""
     record: ProductRecord
+    """All of it."""
 
 
 class VariantAvailabilityChanged(Event, frozen=True, kw_only=True):
@@ -30,3 +34,4 @@ class VariantAvailabilityChanged(Event, frozen=True, kw_only=True):
     product_id: Id
     sku: str
     is_available: bool
+    """Whether it can be bought."""

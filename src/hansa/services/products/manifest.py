@@ -29,6 +29,7 @@ MANIFEST = Manifest(
     metadata=METADATA,
     folder=Path(__file__).parent,
     build=build,
+    emits=(ProductPut, VariantAvailabilityChanged),
     consumers=consumers,
     effects=Effects(
         shows=(Shows(event=ProductPut, tags=put_changes), Shows(event=VariantAvailabilityChanged, tags=flip_changes)),

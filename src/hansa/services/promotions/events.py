@@ -16,8 +16,11 @@ class FlashSaleAnnounced(Event, frozen=True, kw_only=True):
     sale_id: Id
     sku: str
     price: Money
+    """Of a piece, during the sale."""
     quantity: int
+    """Pieces that there are at this price."""
     limit_per_buyer: int
+    """Pieces that a member may buy."""
     starts_at: datetime
     ends_at: datetime
 

@@ -44,6 +44,7 @@ MANIFEST = Manifest(
     metadata=METADATA,
     folder=Path(__file__).parent,
     build=build,
+    emits=(FlashSaleAnnounced, FlashSaleCancelled),
     consumers=consumers,
     jobs=jobs,
     quiet=lambda service: service.looking.quiet(),

@@ -12,13 +12,14 @@ from hansa.web.admin.products import pages as products
 from hansa.web.admin.shell import problem
 from hansa.web.admin.start import pages as start
 from hansa.web.admin.transfers import pages as transfers
+from hansa.web.admin.webhooks import pages as webhooks
 from hansa.web.pages import Book, Page
 from hansa.web.visit import Shown, Visit
 
 
 def pages() -> Sequence[Page]:
     """All pages of the staff."""
-    rooms = (start, products, orders, customers, banners, transfers, dead_letters)
+    rooms = (start, products, orders, customers, banners, transfers, webhooks, dead_letters)
     return _in_the_house([page for room in rooms for page in room()])
 
 

@@ -24,6 +24,7 @@ ROOMS = (
     Room(name="customers", path="admin/customers", icon="person"),
     Room(name="banners", path="admin/banners", icon="picture"),
     Room(name="transfers", path="admin/transfers", icon="exchange", tool="transfers"),
+    Room(name="webhooks", path="admin/webhooks", icon="hook"),
     Room(name="dead_letters", path="admin/dead-letters", icon="letter", tool="dead_letters"),
 )
 

@@ -97,3 +97,78 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("published_published_at_index"), "published", ["published_at"], unique=False)
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("webhook_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("replays", sa.BigInteger(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=True),
+        sa.Column("status", sa.BigInteger(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("took_ms", sa.BigInteger(), nullable=True),
+        sa.Column("noted_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "(state = 'due') = (next_at IS NOT NULL)", name=op.f("webhook_deliveries_sent_while_due_check")
+        ),
+        sa.CheckConstraint(
+            "state IN ('due', 'delivered', 'failed', 'dropped')", name=op.f("webhook_deliveries_state_check")
+        ),
+        sa.PrimaryKeyConstraint("event_id", "slot", "webhook_id", name=op.f("webhook_deliveries_pk")),
+    )
+    op.create_index(
+        op.f("webhook_deliveries_state_event_id_index"), "webhook_deliveries", ["state", "event_id"], unique=False
+    )
+    op.create_index(
+        op.f("webhook_deliveries_webhook_id_event_id_index"),
+        "webhook_deliveries",
+        ["webhook_id", "event_id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("webhook_deliveries_webhook_id_next_at_index"),
+        "webhook_deliveries",
+        ["webhook_id", "next_at"],
+        unique=False,
+    )
+    op.create_table(
+        "webhook_messages",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("event_id", "slot", name=op.f("webhook_messages_pk")),
+    )
+    op.create_table(
+        "webhooks",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("webhook_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("place", sa.BigInteger(), nullable=True),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("types", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("old_secret", sa.Text(), nullable=False),
+        sa.Column("old_until", sa.BigInteger(), nullable=True),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("replayed_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("(state = 'deleted') = (place IS NULL)", name=op.f("webhooks_place_check")),
+        sa.CheckConstraint(
+            "state <> 'deleted' OR (secret = '' AND old_secret = '')",
+            name=op.f("webhooks_forgotten_when_deleted_check"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('active', 'paused', 'failing', 'gone', 'deleted')", name=op.f("webhooks_state_check")
+        ),
+        sa.CheckConstraint("place >= 0 AND place < 50", name=op.f("webhooks_most_check")),
+        sa.PrimaryKeyConstraint("slot", "webhook_id", name=op.f("webhooks_pk")),
+        sa.UniqueConstraint("slot", "place", name=op.f("webhooks_slot_place_unique")),
+    )

@@ -25,6 +25,7 @@ from hansa.services.orders.contract.errors import NoSuchCart as NoSuchCart
 from hansa.services.orders.contract.errors import NoSuchOrder as NoSuchOrder
 from hansa.services.orders.contract.errors import NoSuchProvider as NoSuchProvider
 from hansa.services.orders.contract.errors import NotDeliverable as NotDeliverable
+from hansa.services.orders.contract.errors import NotFollowable as NotFollowable
 from hansa.services.orders.contract.errors import NotForSale as NotForSale
 from hansa.services.orders.contract.errors import OrderConflict as OrderConflict
 from hansa.services.orders.contract.errors import OutOfStock as OutOfStock
@@ -33,6 +34,7 @@ from hansa.services.orders.contract.errors import QuoteChanged as QuoteChanged
 from hansa.services.orders.contract.errors import RefundTooLarge as RefundTooLarge
 from hansa.services.orders.contract.errors import TooMany as TooMany
 from hansa.services.orders.contract.flash import FLASH_ERRORS
+from hansa.services.orders.contract.following import FollowPass as FollowPass
 
 Status = Literal["pending", "placed", "rejected", "cancelled", "completed"]
 Sorting = Literal["newest", "oldest"]
@@ -289,6 +291,11 @@ class Orders(Protocol):
 
     @query(errors=(NoSuchOrder,))
     async def get(self, *, order: str, member: str | None) -> Order: ...
+
+    @query(errors=(NoSuchOrder, NotFollowable))
+    async def follow(self, *, order: str, member: str | None) -> FollowPass:
+        """A pass to hear of one's own order as it goes on, without asking. Each is another one."""
+        ...
 
     @query(errors=(CursorInvalid,))
     async def list(self, *, member: str, limit: Limit = 20, cursor: str | None = None) -> Page[OrderSummary]:

@@ -8,6 +8,10 @@ class NoSuchOrder(BusinessError, code="orders.not_found", kind=Kind.NOT_FOUND):
     """There is no such order, or it is somebody else's."""
 
 
+class NotFollowable(BusinessError, code="orders.not_followable", kind=Kind.CONFLICT):
+    """This shop has no broker through which orders can be followed: ask for the order again instead."""
+
+
 class NoSuchCart(BusinessError, code="orders.cart_not_found", kind=Kind.NOT_FOUND):
     """There is no such cart, or it is somebody else's."""
 

@@ -9,6 +9,7 @@ from hansa.kernel.ids import Ids
 from hansa.kernel.money import Money
 from hansa.kernel.page import Page
 from hansa.platform.database.port import Database, Transaction
+from hansa.platform.messaging.following import Following
 from hansa.platform.outbox.inbox import REMEMBERED
 from hansa.platform.security.sealing import Keyring
 from hansa.services.carts.contract import Carts
@@ -16,6 +17,7 @@ from hansa.services.inventory.contract import Inventory
 from hansa.services.orders.contract import (
     Entry,
     FlashDraft,
+    FollowPass,
     FulfilmentDraft,
     Order,
     OrderDraft,
@@ -29,6 +31,7 @@ from hansa.services.orders.rules import search
 from hansa.services.orders.service.books import Books
 from hansa.services.orders.service.drive import Driver
 from hansa.services.orders.service.flash import FlashSales
+from hansa.services.orders.service.follow import Admitting
 from hansa.services.orders.service.handle import Handling
 from hansa.services.orders.service.hear import Hearing
 from hansa.services.orders.service.place import PATIENCE_S, Placing
@@ -56,6 +59,7 @@ class OrdersService:
         payments: Payments,
         promotions: Promotions,
         shipping: Shipping,
+        following: Following | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._books = Books(database=database, clock=clock, ids=ids, keyring=keyring)
@@ -77,6 +81,7 @@ class OrdersService:
         self._refunding = Refunding(books=self._books, inventory=inventory, payments=payments)
         self._reading = Reading(books=self._books)
         self._hearing = Hearing(books=self._books)
+        self._admitting = Admitting(books=self._books, following=following)
         self.resuming = self._driver.resuming
 
     # What buyers ask
@@ -89,6 +94,9 @@ class OrdersService:
 
     async def get(self, *, order: str, member: str | None) -> Order:
         return await self._reading.get(order=order, member=member)
+
+    async def follow(self, *, order: str, member: str | None) -> FollowPass:
+        return await self._admitting.follow(order=order, member=member)
 
     async def list(self, *, member: str, limit: int = 20, cursor: str | None = None) -> Page[OrderSummary]:
         return await self._reading.page_of_member(member=member, limit=limit, cursor=cursor)

@@ -1,4 +1,4 @@
-"""What notifications do: write down what is to be said, and say it until it is said."""
+"""Mails: write down what is to be said, and say it until it is said."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,8 +13,9 @@ from hansa.platform.database.port import Database, Transaction
 from hansa.platform.jobs.soon import Soon
 from hansa.platform.mail.port import Mail, Mailer, MailInvalid, MailRefused
 from hansa.platform.security.sealing import Keyring, PersonErased
-from hansa.services.notifications import rules, store
-from hansa.services.notifications.rules import Facts, Item
+from hansa.services.notifications.rules import mails as rules
+from hansa.services.notifications.rules.mails import Facts, Item
+from hansa.services.notifications.store import mails as store
 from hansa.services.orders.contract import CONTACT_CONTEXT, Contact
 
 BATCH = 64
@@ -42,9 +43,9 @@ class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
     contact: str
 
 
-class NotificationsService:
-    """Confirmations by mail. Nobody asks notifications anything: they hear, and they send, by `sending` at once. Links
-    begin with `public_url`."""
+class Mails:
+    """Confirmations by mail. Nobody asks for them: orders are heard of, and `sending` sends at once. Links begin with
+    `public_url`."""
 
     def __init__(
         self,

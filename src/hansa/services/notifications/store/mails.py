@@ -1,4 +1,4 @@
-"""Every SQL statement of notifications."""
+"""Every statement on mails."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,0 +1,1 @@
+"""The bus on RabbitMQ: topic exchanges, quorum queues, delays that are queues."""

@@ -1,0 +1,1 @@
+"""What mails and webhooks say, and how patiently they are sent."""

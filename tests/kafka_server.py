@@ -71,9 +71,8 @@ class KafkaServer:
         atexit.register(lambda: self.stop() if os.getpid() == owner else None)  # not in a fork
 
     @property
-    def process_id(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+    def process_ids(self) -> list[int]:
+        return [] if self._process is None else [self._process.pid]
 
     @property
     def address(self) -> str:

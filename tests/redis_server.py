@@ -68,18 +68,18 @@ class RedisServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
-    def process_id(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+    def process_ids(self) -> list[int]:
+        return [] if self._process is None else [self._process.pid]
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """It neither answers nor ends."""
-        os.kill(self.process_id, signal.SIGSTOP)
+        (process_id,) = self.process_ids
+        os.kill(process_id, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(self.process_id, signal.SIGCONT)
+            os.kill(process_id, signal.SIGCONT)
 
     def ask(self, act: Callable[["Redis"], Any]) -> Any:
         """Have something done through a plain client."""

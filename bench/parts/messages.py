@@ -33,20 +33,20 @@ async def run(stage: Stage) -> None:
             stage.results.notes.append(f"messages through {name} were left out: {missing}")
             continue
         try:
-            broker.start()
+            broker.server.start()
             for number in range(stage.size.rounds):
                 await _flood(stage, name, broker, number)
             await _quiet(stage, name, broker)
         finally:
-            broker.stop()
+            broker.server.stop()
 
 
 async def _flood(stage: Stage, name: str, broker: Broker, number: int) -> None:
     """As many as possible; then the same with the bare client."""
     count = stage.size.events
-    before = sum(usage(each).cpu_s for each in broker.process_ids)
+    before = sum(usage(each).cpu_s for each in broker.server.process_ids)
     told, heard = await _through(stage, name, broker, label=f"flood{number}", count=count)
-    broker_cpu = sum(usage(each).cpu_s for each in broker.process_ids) - before
+    broker_cpu = sum(usage(each).cpu_s for each in broker.server.process_ids) - before
     rate = count / (heard.ended_s - told.began_s)
     (bare,) = await _run([_task("bare", name, broker, stage.folder, count=count, label=f"bare{number}")])
     shop_us, bare_us = (1e6 * cpu / count for cpu in (told.cpu_s + heard.cpu_s, bare.cpu_s))
@@ -82,7 +82,7 @@ async def _through(
 def _task(
     role: str, name: str, broker: Broker, folder: Path, *, count: int, label: str, batch: int = 256, pause_s: float = 0
 ) -> Task:
-    address = f"{broker.address(broker.port)}?namespace={label}"
+    address = f"{broker.address(broker.server.port)}?namespace={label}"
     return Task(role=role, broker=name, bus=address, folder=str(folder), count=count, batch=batch, pause_s=pause_s)
 
 

@@ -2,7 +2,9 @@
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 import psutil
@@ -13,11 +15,8 @@ from tests.rabbitmq_server import RabbitServer
 from tests.redis_server import RedisServer
 
 
-class Broker(Protocol):
-    """One broker, how to break it, and how to reach it."""
-
-    is_behind_a_line: bool
-    """Whether clients stay on the address that they are given; Kafka tells them another one."""
+class Server(Protocol):
+    """What every broker of the tests can do."""
 
     @property
     def port(self) -> int: ...
@@ -37,119 +36,39 @@ class Broker(Protocol):
         """For good."""
         ...
 
-    def send(self, number: signal.Signals) -> None:
-        """To every process of it."""
-        ...
 
-    def address(self, port: int) -> str:
-        """For the setting `bus`, on this port."""
-        ...
+@dataclass(frozen=True, kw_only=True)
+class Broker:
+    """One broker, and how to reach it: `address` is for the setting `bus`, by the port."""
 
-
-class Rabbit:
-    """RabbitMQ."""
-
-    is_behind_a_line = True
-
-    def __init__(self) -> None:
-        self._server = RabbitServer()
-
-    @property
-    def port(self) -> int:
-        return self._server.port
-
-    def start(self) -> None:
-        self._server.start()
-
-    def kill(self) -> None:
-        self._server.kill()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    @property
-    def process_ids(self) -> list[int]:
-        return self._server.process_ids
+    server: Server
+    address: Callable[[int], str]
+    is_behind_a_line: bool = True
+    """Whether clients stay on the address that they are given; Kafka tells them another one."""
 
     def send(self, number: signal.Signals) -> None:
-        signal_all(self.process_ids, number)
-
-    def address(self, port: int) -> str:
-        return self._server.url_of(port=port)
-
-
-class Kafka:
-    """Kafka."""
-
-    is_behind_a_line = False
-
-    def __init__(self) -> None:
-        self._server = KafkaServer()
-
-    @property
-    def port(self) -> int:
-        return self._server.port
-
-    def start(self) -> None:
-        self._server.start()
-
-    def kill(self) -> None:
-        self._server.kill()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    @property
-    def process_ids(self) -> list[int]:
-        return [self._server.process_id]
-
-    def send(self, number: signal.Signals) -> None:
-        signal_all(self.process_ids, number)
-
-    def address(self, port: int) -> str:
-        return f"kafka://{HOST}:{port}"
+        """To every process of it; whoever starts others comes first."""
+        for process_id in self.server.process_ids:
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                for each in (process_id, *(child.pid for child in psutil.Process(process_id).children(recursive=True))):
+                    with suppress(ProcessLookupError):
+                        os.kill(each, number)
 
 
-class RedisStreams:
-    """Redis, with each write on the disk before it is answered: without that it may lose what it has confirmed."""
-
-    is_behind_a_line = True
-
-    def __init__(self) -> None:
-        self._server = RedisServer("--appendfsync", "always")
-
-    @property
-    def port(self) -> int:
-        return self._server.port
-
-    def start(self) -> None:
-        self._server.start()
-
-    def kill(self) -> None:
-        self._server.kill()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    @property
-    def process_ids(self) -> list[int]:
-        return [self._server.process_id]
-
-    def send(self, number: signal.Signals) -> None:
-        signal_all(self.process_ids, number)
-
-    def address(self, port: int) -> str:
-        return f"redis://{HOST}:{port}/0"
+def rabbitmq() -> Broker:
+    server = RabbitServer()
+    return Broker(server=server, address=lambda port: server.url_of(port=port))
 
 
-BROKERS: dict[str, type[Broker]] = {"rabbitmq": Rabbit, "kafka": Kafka, "redis": RedisStreams}
+def kafka() -> Broker:
+    return Broker(server=KafkaServer(), address=lambda port: f"kafka://{HOST}:{port}", is_behind_a_line=False)
 
 
-def signal_all(process_ids: list[int], number: signal.Signals) -> None:
-    """To processes and all that they have started; whoever starts others comes first."""
-    for process_id in process_ids:
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            everybody = [process_id, *(child.pid for child in psutil.Process(process_id).children(recursive=True))]
-            for each in everybody:
-                with suppress(ProcessLookupError):
-                    os.kill(each, number)
+def redis() -> Broker:
+    """With each write on the disk before it is answered: without that it may lose what it has confirmed."""
+    server = RedisServer("--appendfsync", "always")
+    return Broker(server=server, address=lambda port: f"redis://{HOST}:{port}/0")
+
+
+BROKERS: dict[str, Callable[[], Broker]] = {"rabbitmq": rabbitmq, "kafka": kafka, "redis": redis}
+"""Each raises ServerMissing where it is not installed."""

@@ -157,9 +157,9 @@ class Fire:
         child.send(signal.SIGCONT)
 
     async def _kill_broker(self) -> None:
-        self._broker.kill()
+        self._broker.server.kill()
         await asyncio.sleep(self._chance.uniform(*BROKER_STAYS_DOWN_S))
-        self._broker.start()
+        self._broker.server.start()
 
     async def _freeze_broker(self) -> None:
         self._broker.send(signal.SIGSTOP)
@@ -227,7 +227,7 @@ async def outage(order: Order, *, dsn: str, down_s: float, say: Callable[[str], 
         while await stage.books.placed() < order.orders // 10:
             await asyncio.sleep(LOOK_S)
         say("the broker is killed")
-        stage.broker.kill()
+        stage.broker.server.kill()
         before = await stage.books.placed()
         await asyncio.sleep(down_s)
         if (meanwhile := await stage.books.placed() - before) <= 0:
@@ -235,7 +235,7 @@ async def outage(order: Order, *, dsn: str, down_s: float, say: Callable[[str], 
         say(f"{meanwhile} orders were placed meanwhile, {await stage.books.text()}; the broker comes back")
         report.faults["kill -9 of the broker"] += 1
         report.fire_s = down_s
-        stage.broker.start()
+        stage.broker.server.start()
         while await stage.books.placed() < order.orders:
             await asyncio.sleep(LOOK_S)
         await _rest(stage, order, report)
@@ -265,9 +265,9 @@ async def _set(order: Order, dsn: str, *, producers: int, consumers: int) -> Asy
     broker = BROKERS[order.broker]()
     children: list[Child] = []
     try:
-        broker.start()
+        broker.server.start()
         async with _books(dsn) as books, _line(broker, order.seed) as proxy:
-            bus = broker.address(broker.port if proxy is None else proxy.port)
+            bus = broker.address(broker.server.port if proxy is None else proxy.port)
             share = order.orders // producers
             task = Task(role="consumer", worker=0, dsn=dsn, bus=bus, pause_s=order.pause_s)
             stage = Stage(
@@ -287,7 +287,7 @@ async def _set(order: Order, dsn: str, *, producers: int, consumers: int) -> Asy
     finally:
         for child in children:
             child.kill()
-        broker.stop()
+        broker.server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -352,7 +352,7 @@ async def _line(broker: Broker, seed: int) -> AsyncIterator[Proxy | None]:
     if not broker.is_behind_a_line:
         yield None
         return
-    proxy = Proxy(port=broker.port, chance=random.Random(seed))
+    proxy = Proxy(port=broker.server.port, chance=random.Random(seed))
     await proxy.start()
     try:
         yield proxy

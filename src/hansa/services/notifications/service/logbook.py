@@ -2,7 +2,7 @@
 
 import math
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import structlog
@@ -12,7 +12,6 @@ from hansa.kernel.ids import LARGEST, Ids, slot_of
 from hansa.kernel.page import Page, read_cursor, write_cursor
 from hansa.platform.database.idempotency import claim, decode, digest, keep
 from hansa.platform.database.port import Database, Transaction
-from hansa.platform.security import audit
 from hansa.services.notifications.contract import (
     MOST_REPLAYED,
     PING,
@@ -27,6 +26,7 @@ from hansa.services.notifications.contract import (
     WebhookUnknown,
 )
 from hansa.services.notifications.rules import webhooks as rules
+from hansa.services.notifications.service.deeds import Deeds
 from hansa.services.notifications.service.sending import TAKEN_FOR, Sending
 from hansa.services.notifications.store import deliveries
 from hansa.services.notifications.store import webhooks as store
@@ -49,6 +49,7 @@ class Logbook:
         self._database = database
         self._clock = clock
         self._ids = ids
+        self._deeds = Deeds(clock=clock, ids=ids)
         self._sending = sending
 
     async def page(
@@ -81,7 +82,7 @@ class Logbook:
             message = Message(event_id=event_id, type=PING, body=body.decode(), webhooks=(webhook_id,))
             await deliveries.add(tx, [message], at=now)
             answer = await self._answer(tx, webhook_id, event_id)
-            await self._audit(tx, webhook_id, actor=actor, action="ping", detail={"event_id": event_id})
+            await self._deeds.note(tx, webhook_id, actor=actor, action="ping", detail={"event_id": event_id})
             await keep(tx, slot=SLOT, key=f"ping:{key}", answer=answer)
         await self._sending.kick(webhook_id)
         return answer
@@ -96,7 +97,7 @@ class Logbook:
             await self._listening(tx, webhook_id, states=_MAY_BE_REPLAYED)
             await deliveries.replay(tx, webhook_id=webhook_id, event_id=event_id, at=now, soon=now + TAKEN_FOR)
             answer = await self._answer(tx, webhook_id, event_id)
-            await self._audit(tx, webhook_id, actor=actor, action="replay", detail={"event_id": event_id})
+            await self._deeds.note(tx, webhook_id, actor=actor, action="replay", detail={"event_id": event_id})
             await keep(tx, slot=SLOT, key=f"replay:{key}", answer=answer)
         await self._sending.kick(webhook_id)
         return answer
@@ -116,7 +117,7 @@ class Logbook:
             count = await deliveries.replay_lost(tx, webhook_id=webhook_id, since=since, at=now, limit=MOST_REPLAYED)
             answer = Replayed(count=count)
             detail = {"since": since.isoformat(), "count": count}
-            await self._audit(tx, webhook_id, actor=actor, action="replay_failed", detail=detail)
+            await self._deeds.note(tx, webhook_id, actor=actor, action="replay_failed", detail=detail)
             await keep(tx, slot=SLOT, key=f"replay_failed:{key}", answer=answer)
         await self._sending.kick(webhook_id)
         return answer
@@ -148,20 +149,6 @@ class Logbook:
         if delivery is None:
             raise DeliveryUnknown()
         return delivery
-
-    async def _audit(
-        self, tx: Transaction, webhook_id: str, *, actor: str, action: str, detail: dict[str, Any]
-    ) -> None:
-        await audit.record(
-            tx,
-            slot=SLOT,
-            audit_id=self._ids.new(slot=SLOT),
-            at=self._clock.now(),
-            actor=actor,
-            action=f"notifications.webhook_{action}",
-            target=webhook_id,
-            detail=detail,
-        )
 
 
 _MAY_BE_REPLAYED = (rules.ACTIVE, rules.PAUSED, rules.FAILING)

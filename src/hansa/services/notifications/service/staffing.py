@@ -12,7 +12,6 @@ from hansa.kernel.ids import Ids
 from hansa.platform.database.idempotency import claim, decode, digest, keep
 from hansa.platform.database.port import Database, Transaction
 from hansa.platform.outgoing.port import Poster
-from hansa.platform.security import audit
 from hansa.services.notifications.contract import (
     MOST_WEBHOOKS,
     EventType,
@@ -29,6 +28,7 @@ from hansa.services.notifications.contract import (
     WebhookUnknown,
 )
 from hansa.services.notifications.rules import webhooks as rules
+from hansa.services.notifications.service.deeds import Deeds
 from hansa.services.notifications.service.hearing import Roster
 from hansa.services.notifications.service.secrets import Secrets
 from hansa.services.notifications.store import webhooks as store
@@ -59,6 +59,7 @@ class Staffing:
         self._database = database
         self._clock = clock
         self._ids = ids
+        self._deeds = Deeds(clock=clock, ids=ids)
         self._poster = poster
         self._secrets = secrets
         self._roster = roster
@@ -100,7 +101,7 @@ class Staffing:
                 )
                 if not await store.add(tx, hook):
                     raise TooManyWebhooks(most=MOST_WEBHOOKS)
-                await self._audit(tx, hook.id, actor=actor, action="create", detail=_detail(hook))
+                await self._deeds.note(tx, hook.id, actor=actor, action="create", detail=_detail(hook))
                 answer = Kept(webhook=shown(hook), sealed=hook.secret)
                 await keep(tx, slot=SLOT, key=f"create:{key}", answer=answer)
             else:
@@ -132,7 +133,7 @@ class Staffing:
             hook = await self._found(tx, webhook_id)
             if not await store.delete_one(tx, webhook_id=webhook_id, at=now):
                 raise WebhookUnknown()
-            await self._audit(tx, webhook_id, actor=actor, action="delete", detail=_detail(hook))
+            await self._deeds.note(tx, webhook_id, actor=actor, action="delete", detail=_detail(hook))
             await keep(tx, slot=SLOT, key=f"delete:{key}", answer=None)
 
     async def reveal(self, *, key: str, webhook_id: str, actor: str) -> WebhookSecret:
@@ -141,7 +142,7 @@ class Staffing:
             kept = await claim(tx, slot=SLOT, key=f"reveal:{key}", request=request, now=self._now())
             if kept is None:
                 hook = await self._found(tx, webhook_id)
-                await self._audit(tx, webhook_id, actor=actor, action="reveal", detail={})
+                await self._deeds.note(tx, webhook_id, actor=actor, action="reveal", detail={})
                 answer = Kept(webhook=shown(hook), sealed=hook.secret)
                 await keep(tx, slot=SLOT, key=f"reveal:{key}", answer=answer)
             else:
@@ -162,7 +163,7 @@ class Staffing:
                     updated_at=now,
                 )
                 changed = await self._write(tx, rotated)
-                await self._audit(tx, webhook_id, actor=actor, action="rotate", detail={})
+                await self._deeds.note(tx, webhook_id, actor=actor, action="rotate", detail={})
                 answer = Kept(webhook=shown(changed), sealed=changed.secret)
                 await keep(tx, slot=SLOT, key=f"rotate:{key}", answer=answer)
             else:
@@ -189,7 +190,7 @@ class Staffing:
         if changed == hook:
             return shown(hook)
         changed = await self._write(tx, msgspec.structs.replace(changed, updated_at=self._now()))
-        await self._audit(tx, webhook_id, actor=actor, action="change", detail=_detail(changed))
+        await self._deeds.note(tx, webhook_id, actor=actor, action="change", detail=_detail(changed))
         return shown(changed)
 
     async def _found(self, tx: Transaction, webhook_id: str) -> Hook:
@@ -214,20 +215,6 @@ class Staffing:
     def _opened(self, answer: Kept) -> WebhookSecret:
         secret = self._secrets.show(answer.sealed, webhook_id=answer.webhook.id)
         return WebhookSecret(webhook=answer.webhook, secret=secret)
-
-    async def _audit(
-        self, tx: Transaction, webhook_id: str, *, actor: str, action: str, detail: dict[str, Any]
-    ) -> None:
-        await audit.record(
-            tx,
-            slot=SLOT,
-            audit_id=self._ids.new(slot=SLOT),
-            at=self._clock.now(),
-            actor=actor,
-            action=f"notifications.webhook_{action}",
-            target=webhook_id,
-            detail=detail,
-        )
 
     def _now(self) -> datetime:
         """To the microsecond, as it will be read again."""

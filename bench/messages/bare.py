@@ -5,6 +5,7 @@ One event a message, `batch` of them under way at once, and one acknowledgement 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,14 +53,20 @@ async def rabbitmq(url: str, count: int, batch: int) -> None:
 
 async def kafka(url: str, count: int, batch: int) -> None:
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+    from aiokafka.errors import TopicAlreadyExistsError
 
     servers, body = urlsplit(url).netloc, _body()
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    with suppress(TopicAlreadyExistsError):
+        await admin.create_topics([NewTopic(QUEUE, num_partitions=12, replication_factor=1)])
+    await admin.close()
     producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True, linger_ms=5)
     consumer = AIOKafkaConsumer(
         QUEUE, bootstrap_servers=servers, group_id=QUEUE, enable_auto_commit=False, auto_offset_reset="earliest"
     )
     await producer.start()
-    await producer.partitions_for(QUEUE)
     await consumer.start()
     try:
         heard = 0

@@ -34,6 +34,7 @@ DOORS: dict[str, set[str]] = {
     "platform/files/pictures.py": {"asyncio.to_thread", EXECUTOR},
     "platform/jobs/worker.py": THREAD,
     "platform/mail/smtp.py": THREAD,
+    "platform/outgoing/names.py": {"concurrent.futures"},
     "platform/providers/sandbox_ledger.py": {"time", *THREAD},
     "imports/exporting.py": {"asyncio.to_thread"},
     "imports/importing.py": {"asyncio.to_thread"},

@@ -2,14 +2,26 @@
 
 import base64
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hansa.kernel import ids as kernel_ids
-from hansa.kernel.ids import SLOTS, Ids, guest_name, is_id, moment_of, order_number, slot_of, slot_of_value, split_name
+from hansa.kernel.ids import (
+    LARGEST,
+    SLOTS,
+    Ids,
+    first_id_at,
+    guest_name,
+    is_id,
+    moment_of,
+    order_number,
+    slot_of,
+    slot_of_value,
+    split_name,
+)
 from tests.clocks import ManualClock
 
 identifiers = st.integers(min_value=1, max_value=2**63 - 1).map(str)
@@ -103,3 +115,10 @@ def test_unless_told_otherwise_the_operating_system_draws(monkeypatch: pytest.Mo
     ids = Ids(clock=ManualClock())
     assert ids.token() == base64.urlsafe_b64encode(drawn).decode().rstrip("=")
     assert ids.secret() == "000g40r40m30e209"
+
+
+def test_the_first_id_of_a_moment_is_an_id_however_far_away_it_is():
+    for year in (1, 2023, 2093, 2094, 9999):
+        assert 0 <= first_id_at(datetime(year, 1, 1, tzinfo=UTC)) <= LARGEST
+    made = Ids(clock=ManualClock()).new(slot=0)
+    assert first_id_at(moment_of(made)) <= int(made) < first_id_at(moment_of(made) + timedelta(milliseconds=1))

@@ -10,28 +10,24 @@ from tests.simulation.run import at_work, simulated
 WINDOW = 25
 """Seeds that are tried: as the workload changes, what was found by one seed is found by one of the next."""
 KNOWN: dict[str, tuple[int, list[str]]] = {
-    "check, then act, on stock": (25, ["step.pieces", "pieces.ledger_makes_levels"]),
-    "sent before published": (3, ["money.payment_is_the_orders", "messages.handled_once", "messages.everything_said"]),
-    "no inbox": (0, ["messages.handled_once", "messages.everything_said"]),
+    "check, then act, on stock": (0, ["step.pieces", "pieces.ledger_makes_levels"]),
+    "sent before published": (
+        3,
+        ["money.payment_is_the_orders", "messages.handled_once", "messages.everything_said", "notifications.one_mail"],
+    ),
+    "no inbox": (0, ["messages.everything_said"]),
     "stale count": (1, ["promises.counts_count", "version"]),
     "stale payment": (4, ["step.payments", "messages.everything_said"]),
     "release after capture": (0, ["money.captured_means_placed", "money.payments_end", "orders.nothing_kept"]),
     "new key for a charge": (0, ["money.captured_means_placed", "money.payments_equal_books"]),
     "new key for a refund": (4, ["drains", "money.payments_equal_books", "money.payments_end", "orders.nothing_kept"]),
     "late webhook ignored": (0, ["money.captured_means_placed", "money.payments_equal_books"]),
-    "lost update in the cart": (1, ["promises.late_lines_go_on", "cart"]),
-    "a read model skips an event": (12, ["home.cards"]),
+    "lost update in the cart": (1, ["promises.late_lines_go_on"]),
+    "a read model skips an event": (3, ["home.cards"]),
     "two relays, one clears up": (7, ["messages.handled_once", "messages.everything_said"]),
     "two relays, one remembers": (
-        7,
-        [
-            "drains",
-            "messages.sent",
-            "messages.handled_once",
-            "messages.everything_said",
-            "home.sales",
-            "notifications.one_mail",
-        ],
+        29,
+        ["drains", "messages.sent", "messages.handled_once", "home.cards", "search.availability"],
     ),
     "sweeper races payment": (
         0,
@@ -44,13 +40,13 @@ KNOWN: dict[str, tuple[int, list[str]]] = {
             "pieces.moved_once",
         ],
     ),
-    "worker number shared": (102, ["no surprise"]),
+    "worker number shared": (0, ["no surprise"]),
     "silence is a no": (0, ["money.captured_means_placed", "money.payments_equal_books"]),
     "refund of what was paid": (10, ["step.payments", "money"]),
-    "answer kept later": (5, ["answers.same_key_same_answer", "promises.deeds_are_audited", "key"]),
+    "answer kept later": (8, ["answers.same_key_same_answer", "promises.deeds_are_audited", "key"]),
     "unknown is failure": (6, ["money.refunds_asked_once"]),
     "unpaid pieces stay claimed": (0, ["flash.claims_are_orders"]),
-    "event after the commit": (15, ["messages.handled_once", "messages.everything_said"]),
+    "event after the commit": (2, ["pieces.reservations_end", "messages.handled_once", "messages.everything_said"]),
 }
 """Where each mistake is found, and by which checks; `python -m tests.simulation.planted --known` prints it anew."""
 

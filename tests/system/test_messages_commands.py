@@ -164,7 +164,17 @@ def test_letters_are_discarded_by_name_and_many_only_when_one_means_it(shop: Ser
 @pytest.mark.parametrize("act", ["replay", "discard"])
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--yes"], [CONSUMER], [CONSUMER, "1", "--all"], ["--rate", "0", "--all"], ["--since", "soon", "--all"]],
+    [
+        [],
+        ["--yes"],
+        [CONSUMER],
+        [CONSUMER, "1", "--all"],
+        ["--rate", "0", "--all"],
+        ["--rate", "fast", "--all"],
+        ["--most", "many", "--all"],
+        ["--since", "soon", "--all"],
+        ["--since", "999999d", "--all"],
+    ],
 )
 def test_what_is_meant_must_be_said(shop: Served, act: str, arguments: list[str]) -> None:
     event_id = parked(shop, GOOD)
@@ -188,5 +198,8 @@ def test_a_folder_without_a_shop_is_refused_and_left_alone(tmp_path: Path) -> No
     nowhere = Served(tmp_path / "nowhere")
 
     assert nowhere.run("dead-letters", "list").returncode == 2
+    assert nowhere.run("dead-letters", "replay", "--all").returncode == 2
+    assert nowhere.run("dead-letters", "discard", "--all", "--yes").returncode == 2
+    assert nowhere.run("follow-key").returncode == 2
     assert nowhere.run("messages", "trace", IDS.new(slot=9)).returncode == 2
     assert not nowhere.folder.exists()

@@ -8,7 +8,8 @@ class Refusal(Exception):
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    """What others have written may be in it (an error, a name): nothing of it commands the terminal."""
+    print("".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in text), flush=True)
 
 
 def complain(text: str) -> int:

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from hansa.cli.answers import say
+from hansa.cli.opening import assert_shop
 from hansa.platform.security.key_file import master_key
 from hansa.settings import Settings
 
@@ -20,6 +21,7 @@ async def _follow_key(settings: Settings, options: argparse.Namespace) -> int:
     # Loads a client of RabbitMQ, which no other command needs.
     from hansa.platform.messaging.rabbitmq.following import FollowKey
 
+    assert_shop(settings)
     key = FollowKey(master=master_key(settings.folder / "master.key"))
     say("\n".join(key.settings(options.settings)) if options.settings else key.public_pem.rstrip())
     return 0

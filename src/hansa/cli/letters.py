@@ -16,7 +16,7 @@ from hansa.cli.opening import clients
 from hansa.kernel.clock import SystemClock
 from hansa.platform.messaging.port import service_of
 from hansa.platform.outbox.dead_letters import ConsumerGone, DeadLetter, DeadLetters, NoSuchDeadLetter, Wanted
-from hansa.platform.outbox.replaying import MOST, RATE_PER_S, Tally, choose, replay_all
+from hansa.platform.outbox.replaying import MOST, RATE_PER_S, Chosen, Tally, choose, replay_all
 from hansa.settings import Settings
 
 ACTOR = "command"
@@ -80,25 +80,27 @@ def _add_filters(parser: Any) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
+    return int(text)
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0
     if not 0 < rate <= FASTEST:
-        raise argparse.ArgumentTypeError(f"must be more than 0 and at most {FASTEST:g}")
+        raise argparse.ArgumentTypeError(f"must be a number, more than 0 and at most {FASTEST:g}")
     return rate
 
 
 def _moment(text: str) -> datetime:
-    if ago := _AGO.fullmatch(text):
-        return SystemClock().now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago := _AGO.fullmatch(text):
+            return SystemClock().now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text} is neither a moment nor so long ago") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
@@ -151,7 +153,7 @@ async def _replay(settings: Settings, options: argparse.Namespace) -> int:
     """0 when every letter has had its effect, 1 when some were not found or failed again."""
     key = _fresh_key()
     one = _one(options)
-    async with clients(settings, only_asks=options.dry_run) as client:
+    async with clients(settings, only_asks=options.dry_run, makes_shop=False) as client:
         letters = client(DeadLetters)
         if one is not None:
             return await _replay_one(letters, one, key=key, is_dry=options.dry_run)
@@ -168,7 +170,7 @@ async def _replay(settings: Settings, options: argparse.Namespace) -> int:
                 rate_per_s=options.rate,
                 tell=lambda tally: bar.update(tally.done - bar.n),
             )
-    say(_told(tally) + (f" There are more than {options.most}: do it again." if chosen.has_more else ""))
+    say(_told(tally) + _more(chosen, options))
     return 1 if tally.failed or tally.without_consumer else 0
 
 
@@ -192,7 +194,7 @@ async def _discard(settings: Settings, options: argparse.Namespace) -> int:
     one = _one(options)
     if one is None and not (options.yes or options.dry_run):
         raise Refusal("all that match would be given up for good: say --yes, or look first with --dry-run")
-    async with clients(settings, only_asks=options.dry_run) as client:
+    async with clients(settings, only_asks=options.dry_run, makes_shop=False) as client:
         letters = client(DeadLetters)
         if one is not None:
             try:
@@ -207,9 +209,7 @@ async def _discard(settings: Settings, options: argparse.Namespace) -> int:
         if options.dry_run:
             return _would(chosen.letters, chosen.has_more, "discarded")
         discarded = await _discard_all(letters, chosen.letters, key=key)
-    say(
-        f"Discarded: {discarded:,}." + (f" There are more than {options.most}: do it again." if chosen.has_more else "")
-    )
+    say(f"Discarded: {discarded:,}." + _more(chosen, options))
     return 0
 
 
@@ -252,6 +252,14 @@ def _would(letters: Sequence[DeadLetter], has_more: bool, what: str) -> int:
         say(_line(letter))
     say(f"{_counted(len(letters))} would be {what}" + (", and there are more." if has_more else "."))
     return 0
+
+
+def _more(chosen: Chosen, options: argparse.Namespace) -> str:
+    """How to go on behind what was done: those that failed again would only be chosen once more."""
+    if not chosen.has_more:
+        return ""
+    latest = chosen.letters[-1].parked_at.isoformat()
+    return f" There are more than {options.most}: go on with --since {latest}"
 
 
 def _counted(number: int) -> str:

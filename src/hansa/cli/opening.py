@@ -38,11 +38,14 @@ async def owned_shop(settings: Settings) -> AsyncIterator[tuple[Shop, OwnedFolde
 
 
 @asynccontextmanager
-async def clients(settings: Settings, *, only_asks: bool = False) -> AsyncIterator[Callable[[type], Any]]:
+async def clients(
+    settings: Settings, *, only_asks: bool = False, makes_shop: bool = True
+) -> AsyncIterator[Callable[[type], Any]]:
     """Clients through the process that owns the data folder, or on the folder itself when nobody does; what was begun
-    there is brought to its end, unless one `only_asks`."""
-    if only_asks and not settings.folder.is_dir():
-        raise Refusal(f"there is no shop in {settings.folder}")
+    there is brought to its end, unless one `only_asks`. A shop is made where there is none, unless one says
+    otherwise."""
+    if only_asks or not makes_shop:
+        assert_shop(settings)
     async with AsyncExitStack() as stack:
         try:
             shop, _ = await stack.enter_async_context(owned_shop(settings))
@@ -56,6 +59,12 @@ async def clients(settings: Settings, *, only_asks: bool = False) -> AsyncIterat
             yield shop.client
             if not only_asks:
                 await shop.settle()
+
+
+def assert_shop(settings: Settings) -> None:
+    """Raises Refusal where there has never been a shop."""
+    if not (settings.folder / "master.key").exists():
+        raise Refusal(f"there is no shop in {settings.folder}")
 
 
 async def reachable_owner(settings: Settings) -> Owner:

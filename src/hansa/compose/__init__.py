@@ -32,6 +32,8 @@ from hansa.platform.http.observing import observing
 from hansa.platform.http.page_cache import PageCache
 from hansa.platform.http.tokens import KnownTokens
 from hansa.platform.jobs.periodic import Job, Jobs
+from hansa.platform.leases import blocks
+from hansa.platform.leases.blocks import SequenceBlock
 from hansa.platform.leases.ranges import RENEW_EVERY_S, SlotRanges
 from hansa.platform.mail.port import Mailer
 from hansa.platform.manifest import Manifest, Parts
@@ -94,6 +96,7 @@ async def compose(
     """
     clock = clock or SystemClock()
     chance = chance or random.SystemRandom()
+    is_shared = ids is None and settings.database != "sqlite:"
     ids = ids or Ids(clock=clock, chance=entropy)
     master = master_key(settings.folder / "master.key")
     databases = {stored.name: database(settings, stored.name, clock, ids) for stored in STORED}
@@ -109,6 +112,11 @@ async def compose(
         files=FolderFiles(folder=settings.folder / "media"),
         metrics=RequestMetrics(clock=clock, registry=(registry := CollectorRegistry())),
     )
+    if is_shared:
+        block = SequenceBlock(database=databases[KEYRING.name], holder=ids.token(), ids=ids, clock=clock)
+        await block.take()
+        shop.jobs.start([Job(name="ids.block", every_s=blocks.RENEW_EVERY_S, run=block.renew)])
+        shop.closing.append(block.leave)
     shop.freshness = Freshness(changes=shop.changes)
     keyring = Keyring(database=databases[KEYRING.name], master=master, clock=clock, chance=entropy)
     passwords = passwords or Passwords(chance=entropy)
@@ -154,7 +162,7 @@ async def compose(
     _observe(shop, registry)
     is_alone = database is database_of and settings.database == "sqlite:"
     shop.app = _app(shop, has_pages=has_pages, is_alone=is_alone)
-    shop.closing += [passwords.close, bus.close, poster.close]
+    shop.closing += [passwords.close, poster.close]
     shop.closing += [following.close] if following is not None else []
     shop.closing += [provider.close for provider in shop.providers.values()]
     return shop

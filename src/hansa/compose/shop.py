@@ -93,6 +93,7 @@ class Shop:
         await self.jobs.close()
         for relay in self.relays:
             await relay.close()
+        await self.bus.close()  # nothing more is delivered to services that stop
         for ranges in self.ranges:
             with suppress(Exception):  # they run out by themselves
                 await ranges.leave()

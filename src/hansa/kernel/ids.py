@@ -6,6 +6,7 @@ Identifiers travel as decimal strings (JSON numbers lose precision past 2^53) an
 
 import base64
 import hashlib
+import math
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -13,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from hansa.kernel.clock import Clock
+from hansa.kernel.errors import Fault
 
 SLOTS = 4096
 SEQUENCES = 1024
@@ -25,6 +27,10 @@ Id = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,18}$(?!\n)")]
 _MILLISECOND = timedelta(milliseconds=1)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CROCKFORD_CHECK = _CROCKFORD + "*~$=U"
+
+
+class BlockLost(Fault):
+    """Somebody else may make identifiers in our block by now."""
 
 
 class Ids:
@@ -43,12 +49,22 @@ class Ids:
         self._sequences = sequences
         self._millisecond = 0
         self._used = 0
+        self._until = math.inf
+
+    def use(self, sequences: range, *, until: float) -> None:
+        """Make identifiers in this block from now on, until that moment of the monotonic clock."""
+        if sequences != self._sequences:
+            self._sequences, self._used = sequences, 0
+        self._until = until
 
     def new(self, *, slot: int) -> str:
         """A fresh identifier in a slot. When a millisecond's block is used up, the next one is borrowed;
-        when the clock steps back, the last millisecond goes on: an identifier never repeats in a process."""
+        when the clock steps back, the last millisecond goes on: an identifier never repeats in a process. Raises
+        BlockLost."""
         now = (self._clock.now() - EPOCH) // _MILLISECOND
         if now > self._millisecond:
+            if self._until != math.inf and self._clock.monotonic() >= self._until:
+                raise BlockLost("the block of ids ran out, and could not be renewed")
             self._millisecond, self._used = now, 0
         elif self._used == len(self._sequences):
             self._millisecond, self._used = self._millisecond + 1, 0
@@ -76,8 +92,8 @@ def moment_of(identifier: str) -> datetime:
 
 
 def first_id_at(moment: datetime) -> int:
-    """The smallest that an identifier made in this millisecond, or later, can be."""
-    return max((moment - EPOCH) // _MILLISECOND, 0) << 22
+    """The smallest that an identifier made in this millisecond, or later, can be, as far as identifiers go."""
+    return min(max((moment - EPOCH) // _MILLISECOND, 0) << 22, LARGEST)
 
 
 def is_id(text: str) -> bool:

@@ -247,10 +247,13 @@ async def test_a_message_that_cannot_be_read_is_parked_once_and_blocks_nobody(ou
     for _ in range(2):
         await outside.smuggle(consumer="tally.all", type=Counted.type, body=b"\xff{no json", attributes=attributes)
     await outside.smuggle(consumer="tally.all", type=Counted.type, body=b"x" * 10_000_000, attributes=attributes)
+    await outside.smuggle(
+        consumer="tally.all", type=Counted.type, body=b"[" * 5000 + b"]" * 5000, attributes=attributes
+    )
     await bus.publish([counted(1)])
 
-    await until(lambda: recorder.numbers == [1] and len(recorder.parked) == 3)
-    assert len({envelope.id for envelope, _, _ in recorder.parked}) == 2, "the same bytes are the same dead letter"
+    await until(lambda: recorder.numbers == [1] and len(recorder.parked) == 4)
+    assert len({envelope.id for envelope, _, _ in recorder.parked}) == 3, "the same bytes are the same dead letter"
     assert all(error.startswith("Unreadable: ") for _, error, _ in recorder.parked)
     assert max(len(bytes(envelope.body)) for envelope, _, _ in recorder.parked) < 100_000
 

@@ -52,6 +52,37 @@ async def test_trouble_of_the_database_puts_off_and_does_not_count(trouble: Exce
     assert recorder.parked == []
 
 
+async def test_where_the_database_is_in_trouble_the_rest_of_a_batch_is_not_even_tried():
+    recorder = Recorder()
+    tried = 0
+
+    def fail(envelope: Envelope) -> Exception | None:
+        nonlocal tried
+        tried += 1
+        return StorageBusy()
+
+    recorder.fail = fail
+
+    later = await digested(recorder, *fresh(*range(20)))
+
+    assert [(number_of(each.envelope), each.attempts, each.put_off) for each in later] == [
+        (number, 0, 1) for number in range(20)
+    ]
+    assert tried <= 1 + PATIENCE.troubles
+
+
+async def test_an_event_that_is_always_too_much_for_its_database_is_parked_in_the_end():
+    recorder = Recorder()
+    recorder.fail = lambda envelope: StorageBusy()
+    deliveries = [Delivery(envelope=counted(1))]
+
+    for _ in range(PATIENCE.longest_trouble + PATIENCE.attempts):
+        deliveries = await digested(recorder, *deliveries)
+
+    assert deliveries == []
+    assert len(recorder.parked) == 1
+
+
 async def test_a_batch_waits_in_place_for_its_database_for_a_while():
     clock, recorder = ManualClock(), Recorder()
     left = 2

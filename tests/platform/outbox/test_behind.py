@@ -1,7 +1,8 @@
 """A relay in front of a broker: order through an outage, growing pauses, partial confirmations, and leased ranges."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from hansa.platform.database.platform_tables import OUTBOX, PUBLISHED, service_m
 from hansa.platform.database.port import Database
 from hansa.platform.database.statement import Statement
 from hansa.platform.messaging.port import Listener, NotPublished, Subscriber
-from hansa.platform.outbox.relay import FRESH_S, LONGEST_PAUSE_S, LOOK_EVERY_S, Relay
+from hansa.platform.outbox.relay import BATCH, FRESH_S, LONGEST_PAUSE_S, LOOK_EVERY_S, Relay
 from hansa.platform.telemetry.logs import correlated
 from hansa.platform.telemetry.tracing import traced
 from tests import databases
@@ -67,18 +68,29 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
+Opening = Callable[[], AbstractAsyncContextManager[Database]]
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Database]:
+def opening(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Opening:
+    """The same database, opened by one process or another."""
     dsn = request.getfixturevalue("postgres_dsn") if request.param == "postgres" else None
-    async with databases.opened(
-        engine=request.param,
-        name="counter",
-        metadata=METADATA,
-        folder=tmp_path,
-        dsn=dsn,
-        clock=clock,
-        ids=Ids(clock=clock),
-    ) as opened:
+    ids = Ids(clock=clock)
+    return lambda: databases.opened(
+        engine=request.param, name="counter", metadata=METADATA, folder=tmp_path, dsn=dsn, clock=clock, ids=ids
+    )
+
+
+@pytest.fixture
+async def database(opening: Opening) -> AsyncIterator[Database]:
+    async with opening() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def elsewhere(database: Database, opening: Opening) -> AsyncIterator[Database]:
+    """As another process has it."""
+    async with opening() as opened:
         yield opened
 
 
@@ -170,6 +182,34 @@ async def test_one_event_that_is_refused_for_ever_holds_nobody_up(database: Data
     assert broker.got == list(range(2, 30))
 
 
+async def test_many_events_that_are_refused_for_ever_hold_nobody_up(database: Database, clock: ManualClock):
+    broker = Broker()
+    broker.refused = set(range(1, BATCH + 45))
+    await emit(database, *range(1, BATCH + 65))
+    relay = Relay(database=database, bus=broker, clock=clock)
+    relay.start()
+
+    await passed(clock, 1)
+    await relay.close()
+
+    assert sorted(set(broker.got)) == list(range(BATCH + 45, BATCH + 65))
+
+
+async def test_what_an_earlier_life_has_left_goes_before_what_is_new(
+    database: Database, elsewhere: Database, clock: ManualClock
+):
+    await emit(elsewhere, *range(1, BATCH + 100))
+    broker = Broker()
+    relay = Relay(database=database, bus=broker, clock=clock, ranges=Held((0, 4095)))
+    relay.start()
+
+    await emit(database, BATCH + 100)
+    await passed(clock, 1)
+    await relay.close()
+
+    assert broker.got == list(range(1, BATCH + 101))
+
+
 class Held:
     """Ranges that a test hands out."""
 
@@ -177,31 +217,37 @@ class Held:
         self.held = held
 
 
-async def test_relays_on_one_database_look_after_the_slots_they_hold(database: Database, clock: ManualClock):
-    await emit(database, 1, slot=0)
-    await emit(database, 2, slot=511)
-    await emit(database, 3, slot=512)
-    await emit(database, 4, slot=4095)
+async def test_relays_on_one_database_look_after_the_slots_they_hold(
+    database: Database, elsewhere: Database, clock: ManualClock
+):
     brokers = [Broker(), Broker(), Broker()]
     shares = [Held((0, 511)), Held((512, 1023), (3584, 4095)), Held()]
-
-    for broker, share in zip(brokers, shares, strict=True):
-        relay = Relay(database=database, bus=broker, clock=clock, ranges=share)
+    relays = [
+        Relay(database=database, bus=broker, clock=clock, ranges=share)
+        for broker, share in zip(brokers, shares, strict=True)
+    ]
+    for relay in relays:
         relay.start()
-        await passed(clock, FRESH_S + 2 * LOOK_EVERY_S)
+    await passed(clock, LOOK_EVERY_S)
+
+    for number, slot in enumerate((0, 511, 512, 4095), start=1):
+        await emit(elsewhere, number, slot=slot)
+    await passed(clock, FRESH_S + 2 * LOOK_EVERY_S)
+    for relay in relays:
         await relay.close()
 
     assert [broker.got for broker in brokers] == [[1, 2], [3, 4], []]
 
 
 async def test_what_another_process_has_just_committed_is_left_to_it_for_a_moment(
-    database: Database, clock: ManualClock
+    database: Database, elsewhere: Database, clock: ManualClock
 ):
-    await emit(database, 1)
     broker = Broker()
     relay = Relay(database=database, bus=broker, clock=clock, ranges=Held((0, 4095)))
     relay.start()
+    await passed(clock, LOOK_EVERY_S)
 
+    await emit(elsewhere, 1)
     await passed(clock, LOOK_EVERY_S)
     assert broker.got == []
     await passed(clock, FRESH_S + LOOK_EVERY_S)
@@ -210,13 +256,16 @@ async def test_what_another_process_has_just_committed_is_left_to_it_for_a_momen
     assert broker.got == [1]
 
 
-async def test_an_event_of_a_clock_that_was_ahead_is_found_all_the_same(database: Database, clock: ManualClock):
-    clock.set_back(-3600)
-    await emit(database, 1)
-    clock.set_back(3600)
+async def test_an_event_of_a_clock_that_was_ahead_is_found_all_the_same(
+    database: Database, elsewhere: Database, clock: ManualClock
+):
     broker = Broker()
     relay = Relay(database=database, bus=broker, clock=clock, ranges=Held((0, 4095)))
     relay.start()
+    await passed(clock, LOOK_EVERY_S)
+    clock.set_back(-3600)
+    await emit(elsewhere, 1)
+    clock.set_back(3600)
 
     await passed(clock, FRESH_S + 2 * LOOK_EVERY_S)
     await relay.close()

@@ -527,3 +527,28 @@ async def test_two_who_replay_the_same_letters_at_once_do_no_harm(house: House) 
     assert all(tally.failed == 0 and tally.done == 6 for tally in tallies)
     assert await house.counted("mails") == dict.fromkeys(range(6), 1)
     assert len(await house.audited("mails")) == 6
+
+
+@pytest.mark.parametrize("depth", [60, 900])
+async def test_a_letter_that_is_nested_too_deep_hides_no_other(house: House, depth: int) -> None:
+    await house.say(Counted(number=1), hearers=["carts"])
+    body = b'{"number":' + b"[" * depth + b"]" * depth + b"}"
+    deep = Envelope(
+        id=house.ids.new(slot=7),
+        type=Counted.type,
+        source="carts",
+        time=house.clock.now(),
+        slot=7,
+        aggregate="17",
+        body=msgspec.Raw(body),
+    )
+    await house.counters["carts"].inbox.park(deep, error="Permanent: odd", attempts=1)
+
+    shown = {letter.event_id: letter.body for letter in await house.everything()}
+
+    assert len(shown) == 2
+    assert "too deep" in shown[deep.id] or "cannot be shown" in shown[deep.id]
+    await house.letters.discard(
+        key=house.key(), service="carts", consumer="carts.count", event_id=deep.id, actor="user:1"
+    )
+    assert len(await house.everything()) == 1

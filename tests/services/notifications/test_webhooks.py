@@ -29,13 +29,15 @@ from hansa.services.notifications.contract import (
     WebhookUnknown,
 )
 from hansa.services.notifications.rules import webhooks as rules
-from hansa.services.notifications.tables import WEBHOOKS
+from hansa.services.notifications.service import logbook
+from hansa.services.notifications.tables import WEBHOOK_DELIVERIES, WEBHOOK_MESSAGES, WEBHOOKS
 from tests import databases
 from tests.services.notifications.desk import CHANGED, PLACED, STAFF, URL, Desk, Merchants, open_desk
 
 SHAPES = [(databases.SQLITE, local), (databases.SQLITE, twice), (databases.POSTGRES, twice)]
 
 AUDITED = Statement(select(AUDIT))
+DELIVERIES, MESSAGES = Statement(select(WEBHOOK_DELIVERIES)), Statement(select(WEBHOOK_MESSAGES))
 _OTHER = WEBHOOKS.alias()
 SWAP = Statement(
     update(WEBHOOKS)
@@ -70,7 +72,7 @@ async def test_a_webhook_has_a_secret_of_its_own_that_is_shown_when_it_is_made(d
 
 
 async def test_secrets_rest_sealed_and_stay_out_of_audit_rows(desk: Desk, caplog: pytest.LogCaptureFixture):
-    made = await desk.create("https://merchant.example.com/hook?token=s3cret")
+    made = await desk.create("https://merchant.example.com/services/s3cret?token=s3cret")
     rotated = await desk.client.rotate_secret(key=desk.key(), webhook_id=made.webhook.id, actor=STAFF)
     await desk.client.reveal_secret(key=desk.key(), webhook_id=made.webhook.id, actor=STAFF)
     await desk.hear(desk.placed())
@@ -81,7 +83,9 @@ async def test_secrets_rest_sealed_and_stay_out_of_audit_rows(desk: Desk, caplog
         assert secret not in resting
         assert secret.removeprefix("whsec_").rstrip("=") not in resting
         assert secret not in caplog.text
-    assert not [row for row in await desk.database.all(AUDITED) if "s3cret" in row["detail"]]
+    details = [row["detail"] for row in await desk.database.all(AUDITED)]
+    assert "https://merchant.example.com" in details[0]
+    assert not [detail for detail in details if "s3cret" in detail]
     assert await desk.audited() == [f"notifications.webhook_{action}" for action in ("create", "rotate", "reveal")]
 
 
@@ -345,6 +349,23 @@ async def test_the_log_is_forgotten_after_thirty_days(desk: Desk):
 
     assert [each.event_id for each in await desk.log()] == [late.id]
     assert (await desk.client.webhooks()).items == (kept,)
+
+
+async def test_what_is_old_is_forgotten_in_batches_that_keep_nobody_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(logbook, "TIDIED_AT_ONCE", 3)
+    monkeypatch.setattr(logbook, "MOST_BATCHES", 2)
+    await desk.create()
+    await desk.create("https://other.example.com/")
+    await desk.hear(*(desk.placed(slot=slot) for slot in range(4)))
+    desk.clock.advance(31 * 24 * 3600)
+    left = []
+    for _ in range(3):
+        left.append((len(await desk.database.all(DELIVERIES)), len(await desk.database.all(MESSAGES))))
+        await desk.service.tidy()
+
+    assert left == [(8, 4), (2, 0), (0, 0)]
 
 
 async def pause(desk: Desk, webhook_id: str) -> None:

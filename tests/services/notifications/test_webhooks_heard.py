@@ -12,7 +12,7 @@ from hansa.kernel.event import Event
 from hansa.platform.outbox.inbox import Inbox
 from hansa.services.notifications.consumers import PUBLIC, consumers
 from hansa.services.notifications.contract import WebhookChange, WebhookDraft
-from hansa.services.notifications.service.hearing import LEASE_S
+from hansa.services.notifications.service.hearing import DEEPEST, LEASE_S, without_sealed
 from hansa.services.notifications.store import webhooks as store
 from tests import databases
 from tests.architecture.test_events import every_event
@@ -183,6 +183,18 @@ async def test_what_is_noted_is_sent_soon(desk: Desk):
 
     assert isinstance(desk.poster, Merchants)
     assert len(desk.poster.sent) == 1
+
+
+@pytest.mark.parametrize("count", [DEEPEST - 1, DEEPEST, DEEPEST + 1, 2_000])
+def test_what_lies_too_deep_is_left_out(count: int):
+    nested: Any = "innermost"
+    for number in range(count):
+        nested = [nested] if number % 2 else {"in": nested}
+    kept, depth = without_sealed(nested), 0
+    while kept and isinstance(kept, dict | list):
+        kept, depth = kept["in"] if isinstance(kept, dict) else kept[0], depth + 1
+
+    assert (depth, kept == "innermost") == ((count, True) if count <= DEEPEST else (DEEPEST - 1, False))
 
 
 @pytest.mark.parametrize("event", PUBLIC, ids=lambda event: event.__name__)

@@ -191,6 +191,8 @@ class Told:
 
     async def start(self) -> None:
         await self._bus.start()
+        if self.has_broker:
+            self._freshness.missed()  # whatever was kept before anybody listened
 
     async def publish(self, batch: Sequence[Envelope]) -> None:
         if self.has_broker:

@@ -137,11 +137,32 @@ CLAIM_EVENTS = Statement(
     .on_conflict_do_nothing()
     .returning(INBOX.c.event_id)
 )
-FORGET_HANDLED = Statement(delete(INBOX).where(INBOX.c.handled_at < bindparam("before")))
-
-PARK = Statement(
-    insert(DEAD_LETTERS).values({name: bindparam(name) for name in DEAD_LETTERS.c.keys()}).on_conflict_do_nothing()
+_HAS_LETTER = exists().where(
+    DEAD_LETTERS.c.slot == INBOX.c.slot,
+    DEAD_LETTERS.c.event_id == INBOX.c.event_id,
+    DEAD_LETTERS.c.consumer == INBOX.c.consumer,
 )
+FORGET_HANDLED = Statement(delete(INBOX).where(INBOX.c.handled_at < bindparam("before"), ~_HAS_LETTER))
+
+_LETTER = rows_parameter(
+    "letter",
+    slot=SLOT,
+    event_id=ID,
+    consumer=TEXT,
+    envelope=DOCUMENT,
+    error=TEXT,
+    attempts=COUNT,
+    parked_at=MOMENT,
+)
+_IS_HANDLED = exists().where(
+    INBOX.c.slot == _LETTER.c.slot, INBOX.c.event_id == _LETTER.c.event_id, INBOX.c.consumer == _LETTER.c.consumer
+)
+PARK = Statement(
+    insert(DEAD_LETTERS)
+    .from_select(DEAD_LETTERS.c.keys(), select(*_LETTER.c).where(~_IS_HANDLED))
+    .on_conflict_do_nothing()
+)
+"""But for what has had its effect: then only its acknowledgement was lost."""
 COUNT_DEAD = Statement(select(func.count()).select_from(DEAD_LETTERS))
 
 CLAIM_COMMAND = Statement(

@@ -83,7 +83,7 @@ def read_one(attributes: Mapping[str, str], body: bytes) -> Envelope:
     try:
         data = _DATA.decode(body.decode())  # as text, for what is skipped here is not looked at otherwise
         event = msgspec.convert({**attributes, "data": data}, CloudEvent, strict=False)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(str(error)) from error
     return _envelope(event)
 
@@ -97,7 +97,7 @@ def read_batch(body: bytes) -> list[Envelope]:
     """A body in the JSON batch format. Raises Unreadable, for one bad event of many too."""
     try:
         return [_envelope(event) for event in _BATCH.decode(body)]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(str(error)) from error
 
 

@@ -27,6 +27,10 @@ class Patience:
     delays_s: tuple[float, ...] = (1, 10, 60, 600)
     attempts: int = 8
     stalls_s: tuple[float, ...] = (0.1, 0.5, 1, 2, 4)
+    troubles: int = 3
+    """Troubles of the database in a row, after which the rest of a batch is put off without being tried."""
+    longest_trouble: int = 100
+    """Times that an event is put off, until trouble of the database counts as its own."""
     jitter: float = 0.25
     """Part of a delay by which it may be shorter, so that failures do not return in step."""
 
@@ -63,7 +67,16 @@ async def digest(
             break  # one bad event must not hurt its neighbours: each by itself from here on
         else:
             return []
-    return _kept([await _digest_one(consumer, subscriber, delivery, patience) for delivery in batch])
+    again: list[Delivery | None] = []
+    in_a_row = 0
+    for delivery in batch:
+        if in_a_row >= patience.troubles:
+            again.append(replace(delivery, put_off=delivery.put_off + 1))
+            continue
+        later = await _digest_one(consumer, subscriber, delivery, patience)
+        in_a_row = in_a_row + 1 if later is not None and later.attempts == delivery.attempts else 0
+        again.append(later)
+    return _kept(again)
 
 
 async def park(consumer: str, subscriber: Subscriber, delivery: Delivery, *, error: str) -> Delivery | None:
@@ -92,7 +105,7 @@ async def _judge(
 ) -> Delivery | None:
     """What becomes of an event that failed by itself; None if it is parked."""
     later = replace(delivery, put_off=delivery.put_off + 1)
-    if isinstance(error, STORAGE_TROUBLE):
+    if isinstance(error, STORAGE_TROUBLE) and later.put_off < patience.longest_trouble:
         return later
     counted = replace(later, attempts=delivery.attempts + 1)
     if isinstance(error, Permanent) or counted.attempts >= patience.attempts:

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from hansa.kernel.clock import Clock
 from hansa.kernel.event import Envelope
 from hansa.platform.messaging.cloudevents import Unreadable, read_one, stand_in
@@ -16,6 +18,10 @@ from hansa.platform.messaging.port import Subscriber, service_of
 
 LARGEST_MESSAGE = 2 * 1024 * 1024
 """Bytes of a body that is read at all."""
+MOST_RETURNS = 1000
+"""How often what is put off for a consumer that nobody has is put off again: a week, by the longest delay."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +75,8 @@ class Group:
         batches: dict[str, list[Delivery]] = {}
         left: list[PutOff] = []
         for entry in entries:
+            if entry.consumer and entry.consumer not in self._subscribers:
+                left += self._kept_for_another(entry)
             for consumer in self._consumers_of(entry):
                 readable = await self._read(entry, consumer, left)
                 if readable is not None:
@@ -100,6 +108,18 @@ class Group:
         if (kept := await park(consumer, self._subscribers[consumer], delivery, error=error)) is not None:
             left.append(PutOff(consumer=consumer, delivery=kept))
         return None
+
+    def _kept_for_another(self, entry: Entry) -> list[PutOff]:
+        """A process of another version has put it off for a consumer that this one does not have."""
+        if entry.put_off >= MOST_RETURNS:
+            log.error("nobody has this consumer any more", consumer=entry.consumer, type=entry.attributes.get("type"))
+            return []
+        try:
+            envelope = read_one(entry.attributes, entry.body)
+        except Unreadable:
+            envelope = self._stand_in(entry)
+        delivery = Delivery(envelope=envelope, attempts=entry.attempts, put_off=entry.put_off + 1)
+        return [PutOff(consumer=entry.consumer, delivery=delivery)]
 
     def _stand_in(self, entry: Entry) -> Envelope:
         return stand_in(

@@ -89,6 +89,11 @@ KEEP = Statement(
     .returning(*DEAD_LETTERS.c)
 )
 
+DEEPEST = 50
+"""Levels of a body that are shown; nobody's event has as many."""
+TOO_DEEP = "(too deep)"
+UNREADABLE = "(cannot be shown)"
+
 
 class DeadLetterOffice:
     """See `DeadLetters`. `inboxes` are known by service and consumer; `changes` are told what no longer holds."""
@@ -195,6 +200,8 @@ class DeadLetterOffice:
         return [(name, row) for row in rows]
 
     async def _row(self, service: str, consumer: str, event_id: str) -> Row:
+        if "\0" in consumer:
+            raise NoSuchDeadLetter()
         database = self._database(service, event_id)
         row = await database.one(FIND, **_named(consumer, event_id))
         if row is None:
@@ -301,12 +308,18 @@ def _envelope(row: Row) -> Envelope:
 
 
 def _readable(body: bytes) -> str:
-    return msgspec.json.format(msgspec.json.encode(_without_sealed(msgspec.json.decode(body)))).decode()
+    """Whatever it is: one letter must not hide the others."""
+    try:
+        return msgspec.json.format(msgspec.json.encode(_without_sealed(msgspec.json.decode(body)))).decode()
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return UNREADABLE
 
 
-def _without_sealed(value: Any) -> Any:
+def _without_sealed(value: Any, *, depth: int = 0) -> Any:
+    if depth > DEEPEST:
+        return TOO_DEEP
     if isinstance(value, str):
         return SEALED if looks_sealed(value) else value
     if isinstance(value, dict):
-        return {name: _without_sealed(inner) for name, inner in value.items()}
-    return [_without_sealed(inner) for inner in value] if isinstance(value, list) else value
+        return {name: _without_sealed(inner, depth=depth + 1) for name, inner in value.items()}
+    return [_without_sealed(inner, depth=depth + 1) for inner in value] if isinstance(value, list) else value

@@ -66,16 +66,11 @@ class Inbox:
 
     async def park(self, envelope: Envelope, *, error: str, attempts: int) -> None:
         async with self._database.write(envelope.slot) as tx:
-            await tx.run(
-                PARK,
-                slot=envelope.slot,
-                event_id=int(envelope.id),
-                consumer=self._consumer.name,
-                envelope=msgspec.json.encode(envelope).decode(),
-                error=error[:LONGEST_ERROR],
-                attempts=attempts,
-                parked_at=to_micros(self._clock.now()),
+            letter = (
+                *(envelope.slot, int(envelope.id), self._consumer.name, msgspec.json.encode(envelope).decode()),
+                *(error[:LONGEST_ERROR], attempts, to_micros(self._clock.now())),
             )
+            await tx.run(PARK, letter=[letter])
 
 
 async def forget(database: Database, clock: Clock) -> None:

@@ -67,6 +67,8 @@ class Relay:
         """Told of or being sent."""
         self._told: deque[Envelope] = deque()
         """Committed by this process, and still to be sent."""
+        self._refused: set[int] = set()
+        """By themselves, while we catch up: the others go past them."""
         self._seen: dict[int, float] = {}
         """Unsent events in our ranges, and when we first saw them."""
         self._is_look_due = True
@@ -79,6 +81,8 @@ class Relay:
         database.on_commit_of_events(self._tell)
 
     def start(self) -> None:
+        """Behind, where there is a broker: what an earlier process has left goes first."""
+        self._is_behind = self._bus.has_broker
         self._task = asyncio.create_task(self._run(), name=f"relay-{self._database.name}")
 
     async def close(self) -> None:
@@ -153,15 +157,17 @@ class Relay:
 
     async def _unsent(self, *, at_most: int, everywhere: bool = False) -> list[Envelope]:
         """The oldest that are stored and not under way, in all slots or in those that we look after."""
-        limit = len(self._under_way) + at_most
+        passed_over = self._under_way | self._refused if everywhere else self._under_way
+        limit = len(passed_over) + at_most
         rows: Sequence[Row]
         if everywhere or self._ranges is None:
             rows = await self._database.all(UNSENT_EVENTS, limit=limit)
         elif held := self._ranges.held:
-            rows = self._no_longer_fresh(await self._database.all(UNSENT_IN_RANGES, ranges=held, limit=limit))
+            stored = await self._database.all(UNSENT_IN_RANGES, ranges=held, limit=WINDOW)
+            rows = self._no_longer_fresh(stored)[:limit]
         else:
             rows = ()
-        return [_DECODER.decode(row["envelope"]) for row in rows if row["event_id"] not in self._under_way]
+        return [_DECODER.decode(row["envelope"]) for row in rows if row["event_id"] not in passed_over]
 
     def _no_longer_fresh(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Those that were there some time ago: by our own patience, since nobody knows whose clock an id has its moment
@@ -199,7 +205,8 @@ class Relay:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _has_caught_up(self) -> bool:
-        """False where the bus still refuses."""
+        """False where the bus still refuses, all of it or some: others go past those."""
+        self._refused.clear()
         while True:
             self._is_behind = True
             self._under_way.difference_update(int(event.id) for event in self._told)
@@ -214,16 +221,21 @@ class Relay:
                 if sent is None:
                     return False
                 if sent < BATCH:
-                    return True
+                    break
+        self._is_behind = bool(self._refused)
+        return not self._refused
 
     async def _send_stored(self) -> int | None:
         """How many were sent of those that are stored, the oldest first; None if the bus refused."""
+        if len(self._refused) > WINDOW - BATCH:
+            return None
         try:
             fresh = await self._unsent(at_most=BATCH, everywhere=True)
         except Exception:
             log.exception("relay could not read the outbox", database=self._database.name)
             return None
-        if fresh and not await self._send(fresh):
+        refused_before = len(self._refused)
+        if fresh and not await self._send(fresh) and len(self._refused) == refused_before:
             return None
         return len(fresh)
 
@@ -233,8 +245,9 @@ class Relay:
             try:
                 await self._bus.publish(events)
             except NotPublished as error:
-                left = {event.id for event in error.events}
-                await self._note([event for event in events if event.id not in left])
+                left = {int(event.id) for event in error.events}
+                self._refused |= left
+                await self._note([event for event in events if int(event.id) not in left])
                 raise
             await self._note(events)
         except Exception as error:

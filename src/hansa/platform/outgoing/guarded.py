@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from hansa.platform.outgoing.addresses import flaw_of, is_public
+from hansa.platform.outgoing.names import Names
 from hansa.platform.outgoing.port import Answered, NotAnswered
 
 TIMEOUT_S = 15.0
@@ -30,7 +31,7 @@ LONGEST_RETRY_AFTER = 100
 AGENT = "Hansa-Webhooks/1"
 
 Lookup = Callable[[str, int], Awaitable[list[str]]]
-"""The addresses of a name, which is to be reached at a port."""
+"""The addresses of a name, which is to be reached at a port; raises OSError if there are none."""
 
 
 class AddressRefused(Exception):
@@ -42,7 +43,8 @@ class Guarded:
 
     def __init__(self, *, may_be_private: bool, lookup: Lookup | None = None) -> None:
         self._may_be_private = may_be_private
-        resolver = _Resolver(may_be_private=may_be_private, lookup=lookup or _asked_system)
+        self._names = Names()
+        resolver = _Resolver(may_be_private=may_be_private, lookup=lookup or self._names.addresses)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 resolver=resolver,
@@ -86,6 +88,7 @@ class Guarded:
 
     async def close(self) -> None:
         await self._session.close()
+        self._names.close()
 
     def _socket(self, address: Any) -> socket.socket:
         """A socket for an address, as `getaddrinfo` names it, if it may be reached."""
@@ -124,13 +127,6 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         return
-
-
-async def _asked_system(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-    )
-    return list(dict.fromkeys(str(name[0]) for _, _, _, _, name in found))
 
 
 async def _read(response: aiohttp.ClientResponse) -> None:

@@ -101,7 +101,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     """Why the shop stopped it, in a word such as `timeout` or `status 500`; empty if it did not."""
     failing_since: datetime | None
-    """The first failure since something last arrived; None while all is well."""
+    """The first failure since something last arrived, or since nothing was tried for a day; None while all is well."""
     old_secret_until: datetime | None
     """Until when requests are signed with the secret before the present one, too."""
     created_at: datetime
@@ -175,10 +175,11 @@ class Notifications(Protocol):
     """Webhooks: each event is noted for each webhook that hears it exactly once, and sent until it has arrived. `actor`
     is whoever of the staff asks; every deed leaves an audit row."""
 
-    @command(errors=(WebhookInvalid, TooManyWebhooks))
+    @command(errors=(WebhookInvalid, TooManyWebhooks, WebhookUnknown))
     async def create_webhook(self, *, key: Key, draft: WebhookDraft, actor: str) -> WebhookSecret:
         """Have events told to a URL. Returns once every process of the shop knows of it, in about a second: whatever
-        is committed from then on is delivered. The secret is not shown again unless it is asked for."""
+        is committed from then on is delivered. The secret is not shown again unless it is asked for. A repetition
+        shows the webhook as it is by then, and WebhookUnknown if it was deleted."""
         ...
 
     @query()

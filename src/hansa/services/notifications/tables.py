@@ -46,6 +46,7 @@ WEBHOOKS = Table(
     field("old_secret", TEXT),
     optional("old_until", MOMENT),
     optional("failing_since", MOMENT),
+    optional("failed_at", MOMENT),
     optional("replayed_at", MOMENT),
     field("created_at", MOMENT),
     field("updated_at", MOMENT),
@@ -56,7 +57,9 @@ WEBHOOKS = Table(
     CheckConstraint("place >= 0 AND place < 50", name="most"),
     CheckConstraint("state <> 'deleted' OR (secret = '' AND old_secret = '')", name="forgotten_when_deleted"),
 )
-"""Each has one of 50 places, so that there are never more. Secrets are sealed. `version` counts what staff can see."""
+"""Each has one of 50 places, so that there are never more. Secrets are sealed. `version` counts what staff can see.
+It has been failing since the first failure after something arrived, if failures went on: the latest was at `failed_at`.
+"""
 
 WEBHOOK_MESSAGES = Table(
     "webhook_messages",

@@ -72,7 +72,10 @@ class Servers:
     def of(cls, url: str) -> "Servers":
         """From `kafka://user:password@host:port,host:port?namespace=…`, with TLS if it is `kafkas`. Raises
         ValueError, whose text does not repeat what it was given."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # whose text would repeat what was given
+            raise ValueError("is no URL") from None
         credentials, _, hosts = parts.netloc.rpartition("@")
         username, _, password = credentials.partition(":")
         addresses = tuple(_with_port(host) for host in hosts.split(",") if host)

@@ -80,7 +80,7 @@ class Work:
         for start in range(0, len(deliveries), BATCH):  # a message of somebody else's may hold any number
             part = deliveries[start : start + BATCH]
             again = await digest(self._consumer, self._subscriber, part, patience=self._patience, clock=self._clock)
-            outgoing += [self._delays.put_off(delivery, to=self._queue) for delivery in again]
+            outgoing += [self._delays.put_off(delivery, to=self._queue, consumer=self._consumer) for delivery in again]
         for incoming in batch:
             if incoming.unreadable:
                 outgoing += await self._park_unreadable(incoming)
@@ -107,8 +107,7 @@ class Work:
         error = f"Unreadable: {incoming.unreadable}"
         if await park(self._consumer, self._subscriber, delivery, error=error) is None:
             return []
-        consumer = self._consumer if queue else ""
-        return [self._delays.put_off_as_it_is(incoming, to=queue or self._queue, consumer=consumer)]
+        return [self._delays.put_off_as_it_is(incoming, to=queue or self._queue, consumer=self._consumer)]
 
 
 class Undertaker:
@@ -134,5 +133,6 @@ class Undertaker:
         return outgoing
 
     def _consumer_of(self, incoming: Incoming) -> str:
+        """What was put off says it; the broker only knows where a message died first, which may be in a delay."""
         died_in = str(incoming.headers.get(DIED_FIRST_IN, ""))
         return str(incoming.headers.get(CONSUMER, "")) or self._topology.consumer_of(died_in)

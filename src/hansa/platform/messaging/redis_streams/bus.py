@@ -64,6 +64,7 @@ class RedisBus:
         self._is_declared = False
         self._tasks: list[asyncio.Task[None]] = []
         self._readings: list[Reading] = []
+        self._listening: Listening | None = None
         self._is_closed = False
 
     def subscribe(self, *, consumer: str, type: str, subscriber: Subscriber) -> None:
@@ -79,10 +80,12 @@ class RedisBus:
         self._listeners[type].append(listener)
 
     async def start(self) -> None:
-        listening = Listening(client=self._client(), names=self._names, listeners=self._listeners, clock=self._clock)
+        listening = self._listening = Listening(
+            client=self._client(), names=self._names, listeners=self._listeners, clock=self._clock
+        )
         try:
             await self._declare()
-            await listening.begin()
+            await listening.begin(is_first=True)
         except (AuthenticationError, NoPermissionError) as error:
             raise BusUnusable(f"Redis refuses the bus: {error}") from error
         except ResponseError as error:
@@ -131,6 +134,8 @@ class RedisBus:
         for reading in self._readings:
             with suppress(RedisError, OSError, TimeoutError):
                 await reading.leave()
+        if self._listening is not None:
+            await self._listening.close()
         if self._publishing is not None:
             await self._publishing.aclose()
             self._publishing = None
@@ -174,14 +179,16 @@ class RedisBus:
 
 
 def _without_namespace(url: str) -> tuple[str, str]:
-    """Raises ValueError for an address that is none."""
-    parts = urlsplit(url)
-    if (
-        not parts.hostname
-        or (parts.port is not None and not parts.port)
-        or not parts.path.strip("/").isdigit() | (parts.path in ("", "/"))
-    ):
-        raise ValueError("must name a host, and perhaps a port and the number of a database")
+    """Raises ValueError for an address that is none; its text does not repeat it, for there may be a password in it."""
+    try:
+        parts = urlsplit(url)
+        is_address = (
+            bool(parts.hostname) and parts.port != 0 and parts.path.strip("/").isdigit() | (parts.path in ("", "/"))
+        )
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ValueError("must be `redis://:password@host:port/0`, with what is special in the password as %40")
     query: Mapping[str, str] = dict(parse_qsl(parts.query))
     rest = {name: value for name, value in query.items() if name != "namespace"}
     return urlunsplit(parts._replace(query=urlencode(rest))), query.get("namespace", "")

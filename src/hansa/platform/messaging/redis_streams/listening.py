@@ -20,20 +20,25 @@ class Listening:
         self._listeners = listeners
         self._clock = clock
         self._heard: dict[str, bytes | str] | None = None
-        self._has_begun = False
 
-    async def begin(self) -> None:
-        """From here on nothing is missed without `missed` being said."""
+    async def begin(self, *, is_first: bool = False) -> None:
+        """From here on nothing is missed without `missed` being said; what was before the `first` time is known not to
+        have been heard."""
         heard: dict[str, bytes | str] = {}
         for source in sorted({service_of(type_) for type_ in self._listeners}):
             stream = self._names.stream(source)
             last = await self._client.xrevrange(stream, count=1)
             heard[stream] = last[0][0] if last else "0-0"
-        if self._has_begun:
-            for listener in {id(each): each for some in self._listeners.values() for each in some}.values():
-                listener.missed()
-        self._has_begun = True
+        if not is_first:
+            self._say_missed()
         self._heard = heard
+
+    def _say_missed(self) -> None:
+        for listener in {id(each): each for some in self._listeners.values() for each in some}.values():
+            listener.missed()
+
+    async def close(self) -> None:
+        await self._client.aclose()
 
     async def take(self) -> None:
         if not self._listeners:
@@ -57,6 +62,7 @@ class Listening:
         try:
             envelope: Envelope = read_one(entry.attributes, entry.body)
         except Unreadable:
+            self._say_missed()
             return
         for listener in listeners:
             listener.hear([envelope])

@@ -127,19 +127,19 @@ class Reading:
         await self._client.aclose()
 
     async def _claim(self, stream: str) -> None:
-        _, entries, *_ = await self._client.xautoclaim(
-            stream, self._group.service, self._process, self._claim_idle_ms, count=BATCH
-        )
-        if not entries:
-            return
-        first, last = entries[0][0], entries[-1][0]
-        pending = await self._client.xpending_range(
-            stream, self._group.service, min=first, max=last, count=BATCH, consumername=self._process
-        )
-        times = {entry["message_id"]: entry["times_delivered"] for entry in pending}
-        await self._digest(
-            stream, [(entry_id, read(fields, deliveries=times.get(entry_id, 1))) for entry_id, fields in entries]
-        )
+        """Each by itself: one that kills whoever takes it shall not count against those beside it."""
+        for _ in range(BATCH):
+            _, entries, *_ = await self._client.xautoclaim(
+                stream, self._group.service, self._process, self._claim_idle_ms, count=1
+            )
+            if not entries:
+                return
+            ((entry_id, fields),) = entries
+            pending = await self._client.xpending_range(
+                stream, self._group.service, min=entry_id, max=entry_id, count=1, consumername=self._process
+            )
+            times = pending[0]["times_delivered"] if pending else 1
+            await self._digest(stream, [(entry_id, read(fields, deliveries=times))])
 
     async def _digest(self, stream: str, entries: Sequence[tuple[bytes, Entry]]) -> None:
         put_off = await self._group.digest([entry for _, entry in entries])

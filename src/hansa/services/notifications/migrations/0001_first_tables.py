@@ -156,6 +156,7 @@ def upgrade() -> None:
         sa.Column("old_secret", sa.Text(), nullable=False),
         sa.Column("old_until", sa.BigInteger(), nullable=True),
         sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("failed_at", sa.BigInteger(), nullable=True),
         sa.Column("replayed_at", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),

@@ -23,6 +23,9 @@ LONGEST_RETRY_AFTER_S = 12 * 3600
 """How long a receiver may ask to be left alone."""
 GIVEN_UP_AFTER = timedelta(days=3)
 """How long nothing may arrive at all before a webhook is paused."""
+SILENT_AFTER = timedelta(days=1)
+"""How long nothing need fail until the next failure is a first one again: longer than between any two attempts, so that
+what was given up long ago does not count for what is sent today."""
 OLD_SECRET_FOR = timedelta(hours=24)
 REMEMBERED = timedelta(days=30)
 """How long deliveries are kept, counted from the event."""
@@ -77,11 +80,6 @@ def asked_delay_s(*, status: int, retry_after: str, now: datetime) -> float:
         return 0
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max((moment - now).total_seconds(), 0), LONGEST_RETRY_AFTER_S)
-
-
-def is_given_up(*, failing_since: datetime | None, at: datetime) -> bool:
-    """Whether a webhook at which one more attempt has failed is paused."""
-    return failing_since is not None and at - failing_since >= GIVEN_UP_AFTER
 
 
 def secret_text(secret: bytes) -> str:

@@ -23,6 +23,8 @@ from hansa.services.notifications.store.webhooks import Hook
 LEASE_S = 1.0
 MARGIN = 0.1
 """Part of a lease that is waited longer, since clocks are not equally fast."""
+DEEPEST = 50
+"""How many objects and lists may lie in one another; of our own events none has more than a few."""
 SEALED, SEALED_FOR = "contact", "person"
 """In events, what is sealed stands in the first of these fields, beside the pseudonym whose key opens it."""
 
@@ -89,15 +91,22 @@ class Hearing:
         return list(stirred)
 
 
-def without_sealed(value: Any) -> Any:
-    """A body without what is sealed in it: fields that are, and by precaution whatever looks as if it were."""
+def without_sealed(value: Any, *, depth: int = DEEPEST) -> Any:
+    """A body without what is sealed in it: fields that are, and by precaution whatever looks as if it were, or lies
+    deeper than is looked."""
+
+    def stays(inner: Any) -> bool:
+        return not _is_sealed(inner) and (depth > 1 or not isinstance(inner, dict | list))
+
     if isinstance(value, dict):
         return {
-            name: without_sealed(inner)
+            name: without_sealed(inner, depth=depth - 1)
             for name, inner in value.items()
-            if not (name == SEALED and SEALED_FOR in value) and not _is_sealed(inner)
+            if not (name == SEALED and SEALED_FOR in value) and stays(inner)
         }
-    return [without_sealed(inner) for inner in value if not _is_sealed(inner)] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [without_sealed(inner, depth=depth - 1) for inner in value if stays(inner)]
+    return value
 
 
 def _is_sealed(value: Any) -> bool:

@@ -1,7 +1,9 @@
 """The log of deliveries: to be read, and what is in it sent again."""
 
 import math
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -33,9 +35,10 @@ from hansa.services.notifications.store import webhooks as store
 from hansa.services.notifications.store.deliveries import Message
 from hansa.services.notifications.store.webhooks import SLOT, Hook
 
-DROPPED_AT_ONCE = 1_000
-MOST_DROPS = 100
-"""Batches of one run; what is left waits for the next."""
+TIDIED_AT_ONCE = 1_000
+"""Rows that are dropped or forgotten in one commit."""
+MOST_BATCHES = 100
+"""Of one kind in one run; what is left waits for the next."""
 _CURSOR = "webhook deliveries"
 _Position = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 
@@ -125,15 +128,20 @@ class Logbook:
     async def tidy(self) -> None:
         """Give up what is due where nobody listens any more, and forget what is older than it need be."""
         for webhook_id in await store.silent(self._database):
-            for _ in range(MOST_DROPS):
-                async with self._database.write() as tx:
-                    count = await deliveries.drop(tx, webhook_id=webhook_id, limit=DROPPED_AT_ONCE)
-                if count < DROPPED_AT_ONCE:
-                    break
+            await self._in_batches(partial(deliveries.drop, webhook_id=webhook_id))
         before = self._clock.now() - rules.REMEMBERED
+        await self._in_batches(partial(deliveries.forget, before=before))
+        await self._in_batches(partial(deliveries.forget_messages, before=before))
         async with self._database.write() as tx:
-            await deliveries.forget(tx, before=before)
             await store.forget(tx, before=before)
+
+    async def _in_batches(self, act: Callable[..., Awaitable[int]]) -> None:
+        """Each in a commit of its own, so that nobody waits long for the database."""
+        for _ in range(MOST_BATCHES):
+            async with self._database.write() as tx:
+                count = await act(tx, limit=TIDIED_AT_ONCE)
+            if count < TIDIED_AT_ONCE:
+                return
 
     async def _listening(self, tx: Transaction, webhook_id: str, *, states: tuple[str, ...]) -> Hook:
         """Raises WebhookUnknown, and WebhookAsleep for one in another state."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -44,6 +44,25 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     is_gone: bool
 
 
+class Lane:
+    """What is sent to one webhook, and the bell for whoever serves it: there may be more."""
+
+    def __init__(self, serve: Callable[["Lane"], Awaitable[None]], *, webhook_id: str) -> None:
+        self.webhook_id = webhook_id
+        self.work = Soon(lambda: serve(self), name=f"notifications.webhook.{webhook_id}")
+        self._bell: asyncio.Future[None] | None = None
+
+    async def kick(self) -> None:
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
+        await self.work.kick()
+
+    def bell(self) -> asyncio.Future[None]:
+        """A new bell, which the next kick rings."""
+        self._bell = asyncio.get_running_loop().create_future()
+        return self._bell
+
+
 class Sending:
     """See the module. `TAKEN_FOR` in all processes holds who sends what; a repetition has the same `webhook-id`."""
 
@@ -53,7 +72,7 @@ class Sending:
         self._poster = poster
         self._secrets = secrets
         self._roster = roster
-        self._lanes: dict[str, Soon] = {}
+        self._lanes: dict[str, Lane] = {}
         self._is_closed = False
         self._noting: Batcher[Attempt, None] = Batcher(
             database=database,
@@ -66,7 +85,7 @@ class Sending:
         active = [hook.id for hook in await self._roster.read() if hook.state == rules.ACTIVE]
         for webhook_id in active:
             await self.kick(webhook_id)
-        for webhook_id in [each for each, lane in self._lanes.items() if each not in active and lane.is_idle]:
+        for webhook_id in [each for each, lane in self._lanes.items() if each not in active and lane.work.is_idle]:
             del self._lanes[webhook_id]
 
     async def kick(self, webhook_id: str) -> None:
@@ -74,36 +93,36 @@ class Sending:
             return
         lane = self._lanes.get(webhook_id)
         if lane is None:
-            lane = self._lanes[webhook_id] = Soon(
-                lambda: self._serve(webhook_id), name=f"notifications.webhook.{webhook_id}"
-            )
+            lane = self._lanes[webhook_id] = Lane(self._serve, webhook_id=webhook_id)
         await lane.kick()
 
     async def quiet(self) -> None:
         for lane in list(self._lanes.values()):
-            await lane.quiet()
+            await lane.work.quiet()
 
     async def close(self) -> None:
         """Break off what is being sent; it is due again when nobody holds it any more."""
         self._is_closed = True
         for lane in self._lanes.values():
-            await lane.close()
+            await lane.work.close()
         await self._noting.close()
 
-    async def _serve(self, webhook_id: str) -> None:
-        """Send until nothing is due: the longest due first, some at once, so that one that fails stands in no way."""
+    async def _serve(self, lane: Lane) -> None:
+        """Send until nothing is due: the longest due first, some at once, so that one that fails or hangs stands in no
+        way, neither of what is due with it nor of what is noted later."""
         waiting: deque[tuple[Hook, Due]] = deque()
         # A dictionary for its order: that of a set of tasks is the order of their addresses.
         running: dict[asyncio.Task[None], None] = {}
         try:
             while True:
+                bell = lane.bell()  # before the look, so that what it does not see rings
                 if not waiting and len(running) < MOST_AT_ONCE:
-                    waiting.extend(await self._take(webhook_id))
+                    waiting.extend(await self._take(lane.webhook_id))
                 while waiting and len(running) < MOST_AT_ONCE:
                     running[asyncio.create_task(self._attempt(*waiting.popleft()))] = None
                 if not running:
                     return
-                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([*running, bell], return_when=asyncio.FIRST_COMPLETED)
                 for task in [task for task in running if task.done()]:
                     del running[task]
                     task.result()
@@ -181,16 +200,15 @@ class Sending:
 
     async def _judge(self, tx: Transaction, attempts: Sequence[Attempt]) -> None:
         """What attempts say of their webhook: that it is well, that it fails, for how long, or that it is gone."""
-        now, last = self._clock.now(), attempts[-1]
-        webhook_id = last.hook.id
+        now, webhook_id = self._clock.now(), attempts[0].hook.id
         if any(attempt.is_gone for attempt in attempts):
             if await store.stop(tx, webhook_id=webhook_id, state=rules.GONE, reason="status 410", at=now):
                 log.warning("webhook is gone", webhook_id=webhook_id)
         elif any(attempt.outcome.state == rules.DELIVERED for attempt in attempts):
             await store.recovered(tx, webhook_id=webhook_id)
-        elif any(attempt.outcome.error != "forgotten" for attempt in attempts):
-            await store.failing(tx, webhook_id=webhook_id, at=now)
-            if not rules.is_given_up(failing_since=last.hook.failing_since, at=now):
-                return
-            if await store.stop(tx, webhook_id=webhook_id, state=rules.FAILING, reason=last.outcome.error, at=now):
+        elif reasons := [attempt.outcome.error for attempt in attempts if attempt.outcome.error != "forgotten"]:
+            await store.failing(tx, webhook_id=webhook_id, silent_since=now - rules.SILENT_AFTER, at=now)
+            # By the row as it is now: what the attempts knew of it when they began may have become untrue since.
+            since = now - rules.GIVEN_UP_AFTER
+            if await store.stop_failing(tx, webhook_id=webhook_id, reason=reasons[-1], since=since, at=now):
                 log.warning("webhook paused: nothing has arrived for days", webhook_id=webhook_id)

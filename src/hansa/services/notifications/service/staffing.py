@@ -35,15 +35,9 @@ from hansa.services.notifications.store import webhooks as store
 from hansa.services.notifications.store.webhooks import SLOT, Hook
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer with a secret, as it is kept for a repetition: sealed."""
-
-    webhook: Webhook
-    sealed: str
-
-
 class Staffing:
-    """See the module."""
+    """See the module. Of an answer with a secret only the webhook's id is kept for a repetition, and the rest is read
+    anew: so nothing is left of the secret when the webhook is deleted."""
 
     def __init__(
         self,
@@ -102,12 +96,11 @@ class Staffing:
                 if not await store.add(tx, hook):
                     raise TooManyWebhooks(most=MOST_WEBHOOKS)
                 await self._deeds.note(tx, hook.id, actor=actor, action="create", detail=_detail(hook))
-                answer = Kept(webhook=shown(hook), sealed=hook.secret)
-                await keep(tx, slot=SLOT, key=f"create:{key}", answer=answer)
+                await keep(tx, slot=SLOT, key=f"create:{key}", answer=hook.id)
             else:
-                answer = decode(kept, Kept)
+                hook = await self._found(tx, decode(kept, str))
         await self._roster.known_everywhere()
-        return self._opened(answer)
+        return self._opened(hook)
 
     async def change(
         self, *, key: str, webhook_id: str, change: WebhookChange, version: int | None, actor: str
@@ -140,35 +133,27 @@ class Staffing:
         async with self._database.write(SLOT) as tx:
             request = digest(webhook_id, actor)
             kept = await claim(tx, slot=SLOT, key=f"reveal:{key}", request=request, now=self._now())
+            hook = await self._found(tx, webhook_id)
             if kept is None:
-                hook = await self._found(tx, webhook_id)
                 await self._deeds.note(tx, webhook_id, actor=actor, action="reveal", detail={})
-                answer = Kept(webhook=shown(hook), sealed=hook.secret)
-                await keep(tx, slot=SLOT, key=f"reveal:{key}", answer=answer)
-            else:
-                answer = decode(kept, Kept)
-        return self._opened(answer)
+                await keep(tx, slot=SLOT, key=f"reveal:{key}", answer=webhook_id)
+        return self._opened(hook)
 
     async def rotate(self, *, key: str, webhook_id: str, actor: str) -> WebhookSecret:
         now = self._now()
         async with self._database.write(SLOT) as tx:
             kept = await claim(tx, slot=SLOT, key=f"rotate:{key}", request=digest(webhook_id, actor), now=now)
             if kept is None:
-                hook = await self._found(tx, webhook_id)
-                rotated = msgspec.structs.replace(
-                    hook,
-                    secret=self._secrets.make(webhook_id=webhook_id),
-                    old_secret=hook.secret,
-                    old_until=now + rules.OLD_SECRET_FOR,
-                    updated_at=now,
-                )
-                changed = await self._write(tx, rotated)
+                secret = self._secrets.make(webhook_id=webhook_id)
+                until = now + rules.OLD_SECRET_FOR
+                hook = await store.rotate(tx, webhook_id=webhook_id, secret=secret, until=until, at=now)
+                if hook is None:
+                    raise WebhookUnknown()
                 await self._deeds.note(tx, webhook_id, actor=actor, action="rotate", detail={})
-                answer = Kept(webhook=shown(changed), sealed=changed.secret)
-                await keep(tx, slot=SLOT, key=f"rotate:{key}", answer=answer)
+                await keep(tx, slot=SLOT, key=f"rotate:{key}", answer=webhook_id)
             else:
-                answer = decode(kept, Kept)
-        return self._opened(answer)
+                hook = await self._found(tx, webhook_id)
+        return self._opened(hook)
 
     async def _change(
         self, tx: Transaction, webhook_id: str, change: WebhookChange, *, version: int | None, actor: str
@@ -190,6 +175,8 @@ class Staffing:
         if changed == hook:
             return shown(hook)
         changed = await self._write(tx, msgspec.structs.replace(changed, updated_at=self._now()))
+        if changed.state != hook.state:
+            await store.recovered(tx, webhook_id=webhook_id)
         await self._deeds.note(tx, webhook_id, actor=actor, action="change", detail=_detail(changed))
         return shown(changed)
 
@@ -212,9 +199,8 @@ class Staffing:
         if unknown := rules.unknown_type(types, known=tuple(self._event_types)):
             raise WebhookInvalid(pointer="/types", reason=f"{unknown} is no type of events")
 
-    def _opened(self, answer: Kept) -> WebhookSecret:
-        secret = self._secrets.show(answer.sealed, webhook_id=answer.webhook.id)
-        return WebhookSecret(webhook=answer.webhook, secret=secret)
+    def _opened(self, hook: Hook) -> WebhookSecret:
+        return WebhookSecret(webhook=shown(hook), secret=self._secrets.show(hook.secret, webhook_id=hook.id))
 
     def _now(self) -> datetime:
         """To the microsecond, as it will be read again."""
@@ -242,10 +228,10 @@ def _ordered(types: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _detail(hook: Hook) -> dict[str, Any]:
-    """For audit rows: an address without its query, which may hold a receiver's own secret."""
+    """For audit rows: of an address its host only, since path and query may be a receiver's own secret."""
     parts = urlsplit(hook.url)
     return {
-        "url": f"{parts.scheme}://{parts.netloc}{parts.path}",
+        "url": f"{parts.scheme}://{parts.netloc}",
         "types": list(hook.types),
         "state": hook.state,
     }

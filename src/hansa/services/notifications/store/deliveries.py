@@ -146,8 +146,23 @@ DROP = Statement(
     .values(state="dropped", next_at=None)
     .returning(_D.event_id)
 )
-FORGET = Statement(delete(WEBHOOK_DELIVERIES).where(_D.event_id < bindparam("before", type_=ID)))
-FORGET_MESSAGES = Statement(delete(WEBHOOK_MESSAGES).where(_M.event_id < bindparam("before", type_=ID)))
+_OLD = (
+    select(*_KEYS)
+    .where(_D.event_id < bindparam("before", type_=ID))
+    .order_by(*_KEYS)
+    .limit(bindparam("most", type_=COUNT))
+)
+FORGET = Statement(delete(WEBHOOK_DELIVERIES).where(tuple_(*_KEYS).in_(_OLD)).returning(_D.event_id))
+_MESSAGE_KEYS = (_M.event_id, _M.slot)
+_OLD_MESSAGES = (
+    select(*_MESSAGE_KEYS)
+    .where(_M.event_id < bindparam("before", type_=ID))
+    .order_by(*_MESSAGE_KEYS)
+    .limit(bindparam("most", type_=COUNT))
+)
+FORGET_MESSAGES = Statement(
+    delete(WEBHOOK_MESSAGES).where(tuple_(*_MESSAGE_KEYS).in_(_OLD_MESSAGES)).returning(_M.event_id)
+)
 
 
 def _listing(*, is_of_one: bool, has_state: bool) -> Statement:
@@ -297,10 +312,14 @@ async def page(
     return [_delivery(row) for row in rows]
 
 
-async def forget(tx: Transaction, *, before: datetime) -> None:
-    """Drop the log of events that happened before a moment."""
-    await tx.run(FORGET, before=first_id_at(before))
-    await tx.run(FORGET_MESSAGES, before=first_id_at(before))
+async def forget(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """Drop the log of events that happened before a moment; answers how many rows that were."""
+    return len(await tx.all(FORGET, before=first_id_at(before), most=limit))
+
+
+async def forget_messages(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """The same of what was sent of them."""
+    return len(await tx.all(FORGET_MESSAGES, before=first_id_at(before), most=limit))
 
 
 def _named(webhook_id: str, event_id: str) -> dict[str, int]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, case, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hansa.kernel.clock import from_micros, to_micros
@@ -47,7 +47,7 @@ ADD = Statement(
 )
 LIST = Statement(select(WEBHOOKS).where(WEBHOOKS.c.slot == SLOT, _ALIVE).order_by(WEBHOOKS.c.webhook_id))
 FIND = Statement(select(WEBHOOKS).where(*_ONE, _ALIVE))
-_CHANGED = ("url", "types", "description", "state", "reason", "secret", "old_secret", "old_until", "failing_since")
+_CHANGED = ("url", "types", "description", "state", "reason")
 CHANGE = Statement(
     update(WEBHOOKS)
     .where(*_ONE, _ALIVE, WEBHOOKS.c.version == bindparam("since"))
@@ -59,6 +59,18 @@ CHANGE = Statement(
         }
     )
     .returning(WEBHOOKS.c.webhook_id)
+)
+ROTATE = Statement(
+    update(WEBHOOKS)
+    .where(*_ONE, _ALIVE)
+    .values(
+        secret=bindparam("new_secret", type_=TEXT),
+        old_secret=WEBHOOKS.c.secret,
+        old_until=bindparam("until", type_=MOMENT),
+        updated_at=bindparam("now", type_=MOMENT),
+        version=WEBHOOKS.c.version + 1,
+    )
+    .returning(*WEBHOOKS.c)
 )
 DELETE = Statement(
     update(WEBHOOKS)
@@ -74,7 +86,7 @@ DELETE = Statement(
     )
     .returning(WEBHOOKS.c.webhook_id)
 )
-STOP = Statement(
+_STOP = (
     update(WEBHOOKS)
     .where(*_ONE, WEBHOOKS.c.state == "active")
     .values(
@@ -85,10 +97,16 @@ STOP = Statement(
     )
     .returning(WEBHOOKS.c.webhook_id)
 )
+STOP = Statement(_STOP)
+STOP_FAILING = Statement(_STOP.where(WEBHOOKS.c.failing_since <= bindparam("given_up_since", type_=MOMENT)))
+_goes_on = WEBHOOKS.c.failing_since.is_not(None) & (WEBHOOKS.c.failed_at > bindparam("silent_since", type_=MOMENT))
 FAILING = Statement(
     update(WEBHOOKS)
-    .where(*_ONE, WEBHOOKS.c.failing_since.is_(None))
-    .values(failing_since=bindparam("now", type_=MOMENT))
+    .where(*_ONE)
+    .values(
+        failing_since=case((_goes_on, WEBHOOKS.c.failing_since), else_=bindparam("now", type_=MOMENT)),
+        failed_at=bindparam("now", type_=MOMENT),
+    )
 )
 RECOVERED = Statement(update(WEBHOOKS).where(*_ONE, WEBHOOKS.c.failing_since.is_not(None)).values(failing_since=None))
 REPLAYED = Statement(
@@ -119,7 +137,8 @@ async def add(tx: Transaction, hook: Hook) -> bool:
         if free is None:
             return False
         # Of two who want the same place the second finds it taken, once the first has committed.
-        if await tx.one(ADD, slot=SLOT, webhook_id=int(hook.id), place=free, replayed_at=None, **_values(hook)):
+        kept = {"slot": SLOT, "webhook_id": int(hook.id), "place": free, "failed_at": None, "replayed_at": None}
+        if await tx.one(ADD, **kept, **_values(hook)):
             return True
     return False
 
@@ -142,6 +161,12 @@ async def change(tx: Transaction, hook: Hook) -> bool:
     return row is not None
 
 
+async def rotate(tx: Transaction, *, webhook_id: str, secret: str, until: datetime, at: datetime) -> Hook | None:
+    """Put a sealed secret in the place of the present one, which is good `until` then; None if there is no webhook."""
+    row = await tx.one(ROTATE, of_webhook=int(webhook_id), new_secret=secret, until=to_micros(until), now=to_micros(at))
+    return None if row is None else _hook(row)
+
+
 async def delete_one(tx: Transaction, *, webhook_id: str, at: datetime) -> bool:
     """Whether it was there."""
     return await tx.one(DELETE, of_webhook=int(webhook_id), now=to_micros(at)) is not None
@@ -153,9 +178,22 @@ async def stop(tx: Transaction, *, webhook_id: str, state: str, reason: str, at:
     return row is not None
 
 
-async def failing(tx: Transaction, *, webhook_id: str, at: datetime) -> None:
-    """Note the first failure since something last arrived."""
-    await tx.run(FAILING, of_webhook=int(webhook_id), now=to_micros(at))
+async def stop_failing(tx: Transaction, *, webhook_id: str, reason: str, since: datetime, at: datetime) -> bool:
+    """Whether it was active and has been failing since then or longer, as it stands now."""
+    row = await tx.one(
+        STOP_FAILING,
+        of_webhook=int(webhook_id),
+        new_state="failing",
+        new_reason=reason,
+        given_up_since=to_micros(since),
+        now=to_micros(at),
+    )
+    return row is not None
+
+
+async def failing(tx: Transaction, *, webhook_id: str, silent_since: datetime, at: datetime) -> None:
+    """Note a failure: the first since something last arrived, or since nothing was tried from `silent_since` on."""
+    await tx.run(FAILING, of_webhook=int(webhook_id), silent_since=to_micros(silent_since), now=to_micros(at))
 
 
 async def recovered(tx: Transaction, *, webhook_id: str) -> None:

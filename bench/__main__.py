@@ -16,7 +16,7 @@ from bench import docs, table
 from bench.books import NotDrained
 from bench.chart import svg
 from bench.machine import Memory, machine, memory
-from bench.parts import flash, growth, ladder, messages, orders, reads, search
+from bench.parts import cache, flash, growth, ladder, messages, orders, reads, search
 from bench.pgbench import PgbenchFailed
 from bench.results import Results, read_results, write_results
 from bench.servers import NotInstalled, NotStarted
@@ -30,12 +30,13 @@ PARTS: Mapping[str, Callable[[Stage], Awaitable[None]]] = {
     "orders": orders.run,
     "ladder": ladder.run,
     "messages": messages.run,
+    "cache": cache.run,
     "flash": flash.run,
     "growth": growth.run,
 }
 BROKEN_OFF = (LoadFailed, NotDrained, NotStarted, PgbenchFailed, WrkFailed, OSError)
 """After these the other parts still have something to say."""
-USUAL = ("reads", "search", "orders", "ladder", "messages", "flash")
+USUAL = ("reads", "search", "orders", "ladder", "messages", "cache", "flash")
 """Growth takes long: --long."""
 
 

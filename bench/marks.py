@@ -70,6 +70,9 @@ MARKS = (
             _mark(f"messages.{broker}.p50_ms", f"{name}: commit to effect, low load, p50", "at most", 50, "ms", 1),
         )
     ),
+    _mark("cache.memory.hit_ratio", "CPU per read from memory / the bare library", "at most", 2, "x"),
+    _mark("cache.redis.hit_ratio", "CPU per read from Redis / the bare client", "at most", 1.5, "x"),
+    _mark("cache.redis.told_p99_ms", "from a change to another process's memory, p99, Redis", "at most", 100, "ms", 1),
     _mark("growth.cost_ratio", "CPU per order with 1 million stored / with 10 thousand", "at most", 1.1, "x"),
     _mark("growth.memory_mb", "growth of the shop's memory over 200,000 orders", "at most", 10, "MB", 0),
 )
@@ -115,6 +118,25 @@ FIGURES = (
             ("bare_rate", "bare client, no database", "/s", 0),
             ("bare_cpu_us", "CPU per event, bare client", "us", 0),
             ("ratio", "CPU per event / bare client", "x", 2),
+        )
+    ),
+    ("cache.memory.hit_us", "read from memory", "us CPU", 2),
+    ("cache.memory.bare_hit_us", "read from the bare library", "us CPU", 2),
+    *(
+        (f"cache.{store}.{what}", f"{name}: {words}", unit, digits)
+        for store, name in (("redis", "Redis"), ("memcached", "Memcached"))
+        for what, words, unit, digits in (
+            ("hit_us", "read through the cache", "us CPU", 1),
+            ("bare_hit_us", "read with the bare client", "us CPU", 1),
+            *((("hit_ratio", "read through the cache / bare client", "x", 2),) if store == "memcached" else ()),
+            ("miss_us", "change, miss and fill through the cache", "us CPU", 1),
+            ("bare_miss_us", "delete, get and set with the bare client", "us CPU", 1),
+            ("miss_ratio", "change, miss and fill / bare client", "x", 2),
+            *(
+                (("told_p50_ms", "from a change to another process's memory, p50", "ms", 1),)
+                if store == "redis"
+                else ()
+            ),
         )
     ),
     ("flash.rate", "flash sale: answers", "/s", 0),

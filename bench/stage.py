@@ -51,6 +51,8 @@ class Size:
     attempts: int
     members: int
     has_icecat: bool
+    cached_reads: int
+    """From each shared tier of the cache, a round."""
     events: int
     """From commit to effect, through each broker, a round."""
     quiet_s: float
@@ -70,6 +72,7 @@ FULL = Size(
     attempts=20_000,
     members=2_000,
     has_icecat=True,
+    cached_reads=20_000,
     events=20_000,
     quiet_s=30,
 )
@@ -86,6 +89,7 @@ QUICK = Size(
     attempts=2_000,
     members=200,
     has_icecat=False,
+    cached_reads=8_000,
     events=2_000,
     quiet_s=1,
 )

@@ -12,8 +12,10 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from hansa.platform.telemetry import logs
 from tests import servers
 from tests.kafka_server import KafkaServer
+from tests.memcached_server import MemcachedServer
 from tests.rabbitmq_server import RabbitServer
 from tests.redis_server import RedisServer
+from tests.redis_sets import RedisCluster, RedisSentinels
 
 logs.configure(level="WARNING", as_json=True)
 settings.register_profile("hansa", derandomize=True, deadline=None, print_blob=True)
@@ -68,6 +70,40 @@ def redis_server() -> Iterator[RedisServer]:
         pytest.skip(str(missing))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def memcached_servers() -> Iterator[tuple[MemcachedServer, MemcachedServer]]:
+    """Two Memcached for all tests of this process, which hold the keys together."""
+    try:
+        both = MemcachedServer(), MemcachedServer()
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))
+    yield both
+    for server in both:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_sentinels() -> Iterator[RedisSentinels]:
+    """One master with a replica and Sentinels for all tests of this process."""
+    try:
+        servers_ = RedisSentinels()
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))
+    yield servers_
+    servers_.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """One Cluster of Redis for all tests of this process."""
+    try:
+        servers_ = RedisCluster()
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))
+    yield servers_
+    servers_.stop()
 
 
 @pytest.fixture(scope="session")

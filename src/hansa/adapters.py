@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from hansa.kernel.clock import Clock
 from hansa.kernel.ids import Ids
+from hansa.platform.cache.port import Store
 from hansa.platform.database.port import Database
 from hansa.platform.database.sqlite import SqliteDatabase
 from hansa.platform.mail.folder import FolderMailer
@@ -68,6 +69,27 @@ def bus_of(settings: Settings, clock: Clock, chance: random.Random, mischief: Mi
         except ValueError as error:
             raise SettingsInvalid(f"bus {error}") from None
     raise SettingsInvalid("bus must be `local:`, `amqp://…`, `kafka://…` or `redis://…`")
+
+
+def cache_of(settings: Settings, clock: Clock, chance: random.Random) -> Store | None:
+    """What processes share; None for memory alone. Raises SettingsInvalid."""
+    if settings.cache == "memory:":
+        return None
+    try:
+        if settings.cache.startswith(("redis://", "rediss://", "redis+sentinel://", "redis+cluster://")):
+            # Imported here because an embedded shop should not wait for a client that it does not use.
+            from hansa.platform.cache.redis_store.store import RedisStore
+
+            return RedisStore(address=settings.cache, clock=clock, chance=chance)
+        if settings.cache.startswith("memcached://"):
+            from hansa.platform.cache.memcached.store import MemcachedStore
+
+            return MemcachedStore(address=settings.cache, clock=clock, chance=chance)
+    except ValueError as error:
+        raise SettingsInvalid(f"cache {error}") from None
+    raise SettingsInvalid(
+        "cache must be `memory:`, `redis://…`, `redis+sentinel://…`, `redis+cluster://…` or `memcached://…`"
+    )
 
 
 def following_of(settings: Settings, master: bytes, clock: Clock, ids: Ids) -> Following | None:

@@ -51,6 +51,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Kafka, version 3.9 or later, as somebody who may make topics there, with `?namespace=shop1`, too.
     `redis://:password@host:port/0` (or `rediss://`) is Redis, version 6.2 or later, for those who have nothing else: it
     may lose what it has confirmed (docs/messaging.md says when)."""
+    cache: str = "memory:"
+    """Where copies of what is read often are kept. `memory:` is in the process. Processes that share a database share a
+    cache, too: `redis://:password@host:port/0` (or `rediss://`) is Redis, version 6.2 or later,
+    `redis+sentinel://:password@host:port,host:port/name/0` the one that Sentinels call master, and
+    `redis+cluster://:password@host:port,host:port` a cluster; `memcached://host:port,host:port` is Memcached, version
+    1.6, with the keys spread over the servers. `?namespace=shop1` stands before all keys. Nothing is there only: if it
+    is gone, the shop goes on (docs/caching.md)."""
+    cache_memory_mb: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 8
+    """How much of it each process keeps in its own memory, in megabytes."""
     mail: str = "folder:"
     """How mails go out: `folder:` writes them into the data folder, as files; `smtp://user:password@host:port` sends
     them over STARTTLS (port 587 if none is named), `smtps://…` over TLS (465)."""

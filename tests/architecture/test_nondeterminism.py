@@ -40,6 +40,7 @@ DOORS: dict[str, set[str]] = {
     "imports/importing.py": {"asyncio.to_thread"},
     "imports/transfer_files.py": {"asyncio.to_thread"},
     # The process itself, around the shop.
+    "cli/caching.py": {"secrets"},
     "cli/letters.py": {"secrets"},
     "cli/opening.py": {"asyncio.sleep"},
     "cli/rebuilding.py": {"asyncio.sleep", "secrets"},

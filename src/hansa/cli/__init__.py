@@ -9,7 +9,7 @@ from typing import Any
 
 import uvloop
 
-from hansa.cli import describing, following, letters, messages, rebuilding, serving, transfers
+from hansa.cli import caching, describing, following, letters, messages, rebuilding, serving, transfers
 from hansa.cli.answers import Refusal, complain
 from hansa.kernel.errors import Fault, StorageFull
 from hansa.platform.database.migrations import NewerData
@@ -22,7 +22,7 @@ from hansa.platform.telemetry import logs
 from hansa.settings import SettingsInvalid, read_settings, unknown_variables
 from hansa.web.wording import WordingInvalid
 
-GROUPS = (serving, transfers, rebuilding, messages, letters, following, describing)
+GROUPS = (serving, transfers, rebuilding, messages, letters, caching, following, describing)
 """In the order in which they are listed."""
 
 

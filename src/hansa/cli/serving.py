@@ -126,6 +126,7 @@ async def _serve_until(told: asyncio.Event, shop: Shop, owned: OwnedFolder) -> i
         ),
         HttpServer(shop.app, host=settings.host, port=settings.port),
     ]
+    await shop.warm()
     for server in servers:
         await server.start()
     await shop.join()

@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from hansa import web
-from hansa.adapters import bus_of, database_of, following_of, mailer_of, poster_of, providers_of
+from hansa.adapters import bus_of, cache_of, database_of, following_of, mailer_of, poster_of, providers_of
 from hansa.compose.services import MANIFESTS
 from hansa.compose.shop import Shop
 from hansa.compose.stored import KEYRING, STORED
@@ -20,7 +20,13 @@ from hansa.imports.transfers import FolderTransfers
 from hansa.kernel.clock import Clock, SystemClock
 from hansa.kernel.contract import methods_of
 from hansa.kernel.ids import Ids
+from hansa.platform.cache.caching import Cache
+from hansa.platform.cache.desk import CacheDesk
 from hansa.platform.cache.freshness import Freshness
+from hansa.platform.cache.hottest import Hottest
+from hansa.platform.cache.metrics import CacheMetrics
+from hansa.platform.cache.office import CacheOffice
+from hansa.platform.cache.port import Store
 from hansa.platform.database.platform_tables import OUTBOX_AGE
 from hansa.platform.database.port import Database
 from hansa.platform.files.folder import FolderFiles
@@ -64,6 +70,7 @@ from hansa.web.site import Site
 from hansa.web.wording import Wording
 
 FORGET_EVERY_S = 3600.0
+MEGABYTE = 1024 * 1024
 MAINTENANCE_NOTE = "maintenance"
 """A file in the data folder: while it is there, the shop's pages say that it is closed for a moment."""
 Wire = Callable[[type, Any], Any]
@@ -80,6 +87,7 @@ async def compose(
     wire: Wire = local,
     database: Databases = database_of,
     bus: Bus | None = None,
+    store: Store | None = None,
     mischief: Mischief | None = None,
     mailer: Mailer | None = None,
     poster: Poster | None = None,
@@ -117,7 +125,15 @@ async def compose(
         await block.take()
         shop.jobs.start([Job(name="ids.block", every_s=blocks.RENEW_EVERY_S, run=block.renew)])
         shop.closing.append(block.leave)
-    shop.freshness = Freshness(changes=shop.changes)
+    is_alone = database is database_of and settings.database == "sqlite:"
+    shop.cache = Cache(
+        clock=clock,
+        chance=chance,
+        store=store or cache_of(settings, clock, entropy or random.SystemRandom()),
+        is_alone=is_alone,
+        memory_bytes=settings.cache_memory_mb * MEGABYTE,
+    )
+    shop.freshness = Freshness(changes=shop.changes, cache=shop.cache)
     keyring = Keyring(database=databases[KEYRING.name], master=master, clock=clock, chance=entropy)
     passwords = passwords or Passwords(chance=entropy)
     mailer = mailer or mailer_of(settings, clock)
@@ -145,6 +161,7 @@ async def compose(
                 "files": shop.files,
                 "search_folder": settings.folder / "search",
             },
+            cache=shop.cache,
             changes=shop.changes,
         )
         _add(shop, manifest, parts, wire, bus)
@@ -160,7 +177,6 @@ async def compose(
     shop.transfers = transfers
     shop.starting.append(transfers.start)
     _observe(shop, registry)
-    is_alone = database is database_of and settings.database == "sqlite:"
     shop.app = _app(shop, has_pages=has_pages, is_alone=is_alone)
     shop.closing += [passwords.close, poster.close]
     shop.closing += [following.close] if following is not None else []
@@ -269,7 +285,7 @@ def _site(shop: Shop) -> Site:
 
 
 def _keep_watch(shop: Shop, wire: Wire, bus: Bus) -> None:
-    """What operators may ask of events: those that nobody could digest, and what became of one."""
+    """What operators may ask: which events nobody could digest, what became of one; and how the cache does."""
     office = DeadLetterOffice(
         databases=shop.databases, inboxes=shop.inboxes, clock=shop.clock, ids=shop.ids, changes=shop.changes
     )
@@ -280,6 +296,9 @@ def _keep_watch(shop: Shop, wire: Wire, bus: Bus) -> None:
         has_broker=bus.has_broker,
         clock=shop.clock,
     )
+    shop.hottest = Hottest(cache=shop.cache, file=shop.settings.folder / "cache-hottest.json")
+    shop.jobs_of["cache"] = shop.hottest.jobs()
+    shop.clients[CacheDesk] = wire(CacheDesk, CacheOffice(cache=shop.cache, hottest=shop.hottest))
     shop.dead_letters = shop.clients[DeadLetters] = wire(DeadLetters, office)
     shop.clients[Traces] = wire(Traces, tracer)
 
@@ -288,6 +307,7 @@ def _observe(shop: Shop, registry: CollectorRegistry) -> None:
     """What operators must see of the messages: how far publishing is behind, and how many events are parked."""
     backlog = Backlog(databases=shop.databases, clock=shop.clock)
     gauges = Gauges(registry=registry)
+    registry.register(CacheMetrics(shop.cache))
     gauges.observe("hansa_outbox_unsent_events", "Events not yet published.", lambda: backlog.unsent, label="service")
     gauges.observe(
         "hansa_outbox_oldest_seconds", "Age of the oldest unpublished event.", lambda: backlog.oldest_s, label="service"

@@ -8,8 +8,10 @@ from typing import Any
 from hansa.compose.services import MANIFESTS
 from hansa.kernel.clock import Clock
 from hansa.kernel.ids import Ids
+from hansa.platform.cache.caching import Cache
 from hansa.platform.cache.changes import Changes
 from hansa.platform.cache.freshness import Freshness
+from hansa.platform.cache.hottest import Hottest
 from hansa.platform.database.port import Database
 from hansa.platform.files.port import Files
 from hansa.platform.http.front import FrontDoor
@@ -49,6 +51,8 @@ class Shop:
     files: Files
     metrics: RequestMetrics
     changes: Changes = field(default_factory=Changes)
+    cache: Cache = field(init=False)
+    hottest: Hottest = field(init=False)
     freshness: Freshness = field(init=False)
     app: FrontDoor = field(init=False)
     starting: list[Callable[[], None]] = field(default_factory=list)
@@ -57,8 +61,14 @@ class Shop:
     def client(self, contract: type) -> Any:
         return self.clients[contract]
 
+    async def warm(self) -> None:
+        """Read what was asked for most often of late, for some seconds at most, before anybody asks."""
+        await self.cache.start()
+        await self.hottest.warm()
+
     async def join(self) -> None:
         """Begin to hear events, and take a share of what other processes have left unsent. Raises BusUnusable."""
+        await self.cache.start()
         await self.bus.start()
         for ranges in self.ranges:
             await ranges.renew()
@@ -99,6 +109,9 @@ class Shop:
                 await ranges.leave()
         for manifest in reversed(MANIFESTS):  # whoever asks stops before whoever is asked
             await manifest.close(self.services[manifest.name])
+        with suppress(OSError):  # it only spares the next start something
+            await self.hottest.note()
+        await self.cache.close()
         for close in self.closing:
             outcome = close()
             if outcome is not None:

@@ -8,8 +8,14 @@ SALES = "flash-sales"
 """Which flash sales there are; how they stand is too quick for tags."""
 SEARCH = "search"
 """Whatever search has found."""
+_PRODUCT = "product:"
 
 
 def product(product_id: str) -> str:
     """A product shown in full."""
-    return f"product:{product_id}"
+    return f"{_PRODUCT}{product_id}"
+
+
+def product_of(tag: str) -> str:
+    """The id of the product that a tag is about, or nothing."""
+    return tag.removeprefix(_PRODUCT) if tag.startswith(_PRODUCT) else ""

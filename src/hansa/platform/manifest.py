@@ -11,6 +11,7 @@ from hansa.kernel.channel import Channel
 from hansa.kernel.clock import Clock
 from hansa.kernel.event import Event
 from hansa.kernel.ids import Ids
+from hansa.platform.cache.caching import Cache
 from hansa.platform.cache.changes import Changes
 from hansa.platform.cache.freshness import Effects
 from hansa.platform.database.port import Database
@@ -45,6 +46,8 @@ class Parts:
     """Where passes come from with which its things can be followed; None where there is no broker for that."""
     adapters: Mapping[str, Any] = field(default_factory=dict)
     """Adapters to outside parties by name, such as payment providers."""
+    cache: Cache | None = None
+    """Where to keep copies of what is read often."""
     changes: Changes = field(default_factory=Changes)
     """Where to tell what public answers no longer hold, if neither an event nor a command says so."""
 

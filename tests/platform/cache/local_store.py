@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hansa.platform.cache.header import About, about
-from hansa.platform.cache.port import Entry, Listener, Loan
+from hansa.platform.cache.port import LARGEST_VALUE, LONGEST_KEY, Entry, Listener, Loan
 
 
 class LocalStore:
@@ -21,9 +21,11 @@ class LocalStore:
     async def start(self) -> None: ...
 
     async def read(self, keys: Sequence[str]) -> list[Entry | None]:
+        check(keys)
         return [self.entries.get(key) for key in keys]
 
     async def lend(self, key: str, *, now: int, for_s: float) -> Loan:
+        check([key])
         if key in self.loans and self.loans[key][1] > now:
             return Loan(token=None)
         self._number += 1
@@ -31,9 +33,12 @@ class LocalStore:
         return Loan(token=self._number)
 
     async def put(self, key: str, entry: Entry, *, token: int) -> bool:
-        if self.loans.get(key, (0, 0))[0] != token:
+        check([key])
+        if self.loans.get(key, (None, 0))[0] != token:
             return False
         del self.loans[key]
+        if len(entry.value) > LARGEST_VALUE:
+            return False
         if key in self.entries and self.entries[key].version > entry.version:
             return False
         assert About.entry(about(entry), entry.value) == entry
@@ -41,10 +46,11 @@ class LocalStore:
         return True
 
     async def give_back(self, key: str, *, token: int) -> None:
-        if self.loans.get(key, (0, 0))[0] == token:
+        if self.loans.get(key, (None, 0))[0] == token:
             del self.loans[key]
 
     async def drop(self, keys: Sequence[str], *, cause: str = "") -> None:
+        check(keys)
         dropped = [key for key in keys if not cause or self.causes.get(key) != cause]
         for key in dropped:
             self.entries.pop(key, None)
@@ -64,3 +70,9 @@ class LocalStore:
         self._listeners.append(listener)
 
     async def close(self) -> None: ...
+
+
+def check(keys: Sequence[str]) -> None:
+    for key in keys:
+        if not 0 < len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError("this is no key")

@@ -6,6 +6,8 @@ import pytest
 from hansa.kernel.page import CursorInvalid
 from hansa.services.products.contract import ProductRecord
 from hansa.services.products.events import ProductPut
+from hansa.services.products.store import records
+from hansa.services.products.tables import PRODUCTS
 from tests.services.products.conftest import Shop
 from tests.services.products.drafts import hat, variant
 
@@ -60,3 +62,43 @@ async def test_a_cursor_from_elsewhere_is_refused(shop: Shop):
         await shop.products.records(cursor="nonsense")
     with pytest.raises(CursorInvalid):
         await shop.products.listed(cursor="nonsense")
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 8, 100])
+async def test_the_ids_of_all_products_are_read_in_the_order_of_their_keys_archived_ones_too(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, at_once: int
+):
+    monkeypatch.setattr(records, "IDS_AT_ONCE", at_once)
+    drafts = [hat(f"hat-{number}", variants=(variant(f"HAT-{number}"),)) for number in range(7)]
+    archived = hat("old", variants=(variant("OLD"),), status="archived")
+    await shop.products.put_many(key=shop.key(), drafts=(*drafts, archived), actor="import")
+
+    pages = [page async for page in records.all_ids(shop.database)]
+
+    assert all(0 < len(page) <= at_once for page in pages)
+    assert [each for page in pages for each in page] == [
+        row["product_id"] for row in sorted(await shop.rows(PRODUCTS), key=lambda row: (row["slot"], row["product_id"]))
+    ]
+
+
+async def test_a_shop_without_products_has_no_ids(small_shop: Shop):
+    assert [page async for page in records.all_ids(small_shop.database)] == []
+
+
+async def test_a_product_put_while_ids_are_read_hides_none_of_those_before_it(
+    small_shop: Shop, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(records, "IDS_AT_ONCE", 2)
+    drafts = [hat(f"hat-{number}", variants=(variant(f"HAT-{number}"),)) for number in range(6)]
+    await small_shop.products.put_many(key=small_shop.key(), drafts=tuple(drafts), actor="import")
+    before = {row["product_id"] for row in await small_shop.rows(PRODUCTS)}
+
+    found: list[int] = []
+    async for page in records.all_ids(small_shop.database):
+        found += page
+        new = hat(f"new-{len(found)}", variants=(variant(f"NEW-{len(found)}"),))
+        if len(found) < 20:
+            await small_shop.products.put_many(key=small_shop.key(), drafts=(new,), actor="import")
+
+    assert before <= set(found)
+    assert len(found) == len(set(found))

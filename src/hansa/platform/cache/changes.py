@@ -45,6 +45,10 @@ class Changes:
         self._last.clear()
         self._forgotten_until = self.number
 
+    def last(self, tag: str) -> int:
+        """The number of a tag's last change, or of one that came later, if it was forgotten."""
+        return self._last.get(tag, self._forgotten_until)
+
     def is_changed(self, tags: Iterable[str], *, since: int) -> bool:
         """Whether any of the tags may have changed after `number` was `since`."""
         return since < self._forgotten_until or any(self._last.get(tag, 0) > since for tag in tags)

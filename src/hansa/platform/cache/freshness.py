@@ -17,12 +17,16 @@ import msgspec
 
 from hansa.kernel.contract import methods_of
 from hansa.kernel.event import Envelope, Event
+from hansa.platform.cache.caching import Cache
 from hansa.platform.cache.changes import Changes
 from hansa.platform.messaging.port import Bus, Listener, Subscriber
 
 LONGEST_WAIT_S = 0.5
 MOST_UNDER_WAY = 1_000
 """Events that can be waited for; of more (an import) nobody waits for the rest."""
+TAGS = "tags:{"
+"""Before the names of tags among those of keys. In the braces is a thing that has changed, so that a store which is
+spread over servers drops both together, and nobody makes a page anew of what is old."""
 MOST_STEPS = 3
 """How far events follow from events: stock, product, and a reserve."""
 
@@ -33,6 +37,8 @@ class Shows:
 
     event: type[Event]
     tags: Callable[[msgspec.Raw], tuple[str, ...]] = lambda body: ()
+    things: Callable[[msgspec.Raw], tuple[tuple[str, str], ...]] = lambda body: ()
+    """What the event changes of what services keep in the cache: families, and in each the thing of a key's braces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +55,22 @@ class Effects:
 class Freshness:
     """See the module."""
 
-    def __init__(self, *, changes: Changes) -> None:
+    def __init__(self, *, changes: Changes, cache: Cache | None = None) -> None:
         self._changes = changes
-        self._tags: dict[str, Callable[[msgspec.Raw], tuple[str, ...]]] = {}
+        self._cache = cache
+        self._tells_tags = False
+        self._shows: dict[str, Shows] = {}
         self._under_way: dict[str, int] = {}
         self._number = 0
         self._moved: asyncio.Future[None] | None = None
         self._viewers: list[Callable[[], Awaitable[None]]] = []
+        if cache is not None:
+            self._viewers.append(cache.quiet)
+            if cache.shared is not None:
+                cache.shared.store.listen(_Pages(changes))
 
     def show(self, shows: Shows) -> None:
-        self._tags[shows.event.type] = shows.tags
+        self._shows[shows.event.type] = shows
 
     def follow(self, quiet: Callable[[], Awaitable[None]]) -> None:
         """Have waited for something that goes on after its events were digested; it returns at once if nothing does."""
@@ -68,10 +80,12 @@ class Freshness:
         """Events were committed: tell the tags, and remember whom somebody may wait for."""
         told: dict[str, None] = {}
         for envelope in envelopes:
-            tags = self._tags.get(envelope.type)
-            if tags is None:
+            shows = self._shows.get(envelope.type)
+            if shows is None:
                 continue
-            told.update(dict.fromkeys(tags(envelope.body)))
+            tags = shows.tags(envelope.body)
+            told.update(dict.fromkeys(tags))
+            self._tell_cache(envelope, shows, tags)
             self._number += 1
             if len(self._under_way) >= MOST_UNDER_WAY:  # of what another process delivers nobody tells here
                 del self._under_way[next(iter(self._under_way))]
@@ -80,19 +94,36 @@ class Freshness:
 
     def is_shown(self, type_: str) -> bool:
         """Whether events of the type change public answers."""
-        return type_ in self._tags
+        return type_ in self._shows
 
     def hear(self, batch: Sequence[Envelope]) -> None:
         """Events that some process has committed, this one or another: tell the tags."""
         told: dict[str, None] = {}
         for envelope in batch:
-            if tags := self._tags.get(envelope.type):
-                told.update(dict.fromkeys(tags(envelope.body)))
+            if shows := self._shows.get(envelope.type):
+                tags = shows.tags(envelope.body)
+                told.update(dict.fromkeys(tags))
+                if envelope.id not in self._under_way:
+                    self._tell_cache(envelope, shows, tags)
         self._changes.tell(told)
 
     def missed(self) -> None:
         """Nobody knows what other processes have committed meanwhile: the worst is assumed."""
         self._changes.tell_everything()
+        if self._cache is not None:
+            self._cache.forget_everything()
+
+    def _tell_cache(self, envelope: Envelope, shows: Shows, tags: Sequence[str]) -> None:
+        """The process that has committed may have died before it told the store; and a store tells its processes what
+        they must forget of pages, too, where no broker does."""
+        if self._cache is None:
+            return
+        things = shows.things(envelope.body)
+        names = [name for family, thing in things for name in self._cache.names_of(family, thing)]
+        if self._tells_tags:
+            beside = things[0][1] if things else "-"
+            names += [f"{TAGS}{beside}}}:{tag}" for tag in tags]
+        self._cache.tell(names, cause=envelope.id)
 
     def delivered(self, envelopes: Sequence[Envelope]) -> None:
         """Every consumer of the events has committed."""
@@ -156,14 +187,32 @@ class Freshness:
     def bus(self, bus: Bus) -> "Told":
         """A bus that tells when it has delivered, once all shown events are known; behind a broker it is listened to
         for what other processes commit."""
-        if bus.has_broker:
-            for type_ in self._tags:
+        shared = None if self._cache is None else self._cache.shared
+        self._tells_tags = shared is not None and shared.store.tells and not bus.has_broker
+        if bus.has_broker or shared is not None:
+            for type_ in self._shows:
                 bus.listen(type=type_, listener=self)
         return Told(bus, self)
 
     def subscriber(self, subscriber: Subscriber, tags: tuple[str, ...]) -> Subscriber:
         """A subscriber after whose deliveries tags are told."""
         return _Telling(subscriber, self._changes, tags) if tags else subscriber
+
+
+class _Pages:
+    """Hears from a store what other processes have changed of pages; what may have passed unheard may be anything."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+
+    def dropped(self, keys: Sequence[str]) -> None:
+        self._changes.tell([key.partition("}:")[2] for key in keys if key.startswith(TAGS)])
+
+    def missed(self) -> None:
+        self._changes.tell_everything()
+
+    def deaf(self) -> None:
+        self._changes.tell_everything()
 
 
 class Told:

@@ -88,8 +88,8 @@ class Store(Protocol):
         ...
 
     async def names(self, prefix: str, *, limit: int) -> list[str]:
-        """Some keys that begin with the prefix and have an entry, for operators; slow, and raises CacheTrouble where the
-        store cannot say."""
+        """Some keys that begin with the prefix and have an entry, for operators; slow, and raises CacheTrouble where
+        the store cannot say."""
         ...
 
     async def figures(self) -> dict[str, int]:

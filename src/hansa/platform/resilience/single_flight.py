@@ -38,6 +38,9 @@ class Flights(Generic[T]):
         finally:
             timer.cancel()
 
+    def is_under_way(self, name: str) -> bool:
+        return name in self._flights
+
     async def close(self) -> None:
         """Break off what is under way, as if the process had died; return once it has ended."""
         flights, self._flights = self._flights, {}

@@ -120,6 +120,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     """A product in one language and currency, as everybody may see it."""
 
     id: Id
+    version: int
+    """Larger whenever something of it has changed that everybody may see: texts, variants, prices, availability."""
     slug: str
     name: str
     description: str

@@ -1,6 +1,7 @@
 """What is true of products: which language is shown, which drafts are sound, new or too late, and what a draft adds."""
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -24,8 +25,12 @@ EVERYTHING = ""
 """The path under which the whole catalogue is listed."""
 LONGEST_NAME = 800
 """No slug, path or sku is longer; longer questions need no look."""
+LONGEST_SLUG = 120
+SHORTEST_ID = 17
+"""Digits of an id that was made in 2024 or later."""
 
 _DRAFTS = msgspec.json.Decoder(ProductDraft)
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 # Languages
@@ -58,6 +63,14 @@ def in_language(texts: Mapping[str, T], wanted: Languages) -> T | None:
 def is_askable(name: str) -> bool:
     """Whether anything can have this slug, path or sku: engines differ in what they do with control characters."""
     return 0 < len(name) <= LONGEST_NAME and name.isascii() and name.isprintable()
+
+
+def is_slug_like(name: str) -> bool:
+    """Whether a slug could be called so: else it need not be looked for, however many such names somebody makes up.
+    What is as long as an id and all digits is one: each id that somebody invents would have to be looked for, too."""
+    if len(name) > LONGEST_SLUG or _SLUG.fullmatch(name) is None:
+        return False
+    return not (name.isdigit() and len(name) >= SHORTEST_ID)
 
 
 def path_of(draft: ProductDraft) -> str | None:
@@ -115,6 +128,8 @@ def flaw(draft: ProductDraft) -> str | None:
     skus = [variant.sku for variant in draft.variants]
     if not all(name.isprintable() for name in names + skus):
         return "slugs, skus and languages must not contain line breaks"
+    if not is_slug_like(draft.slug):
+        return f"a slug of {SHORTEST_ID} digits or more would be taken for an id"
     if len(set(skus)) < len(skus):
         return "a sku stands there twice"
     for variant in draft.variants:

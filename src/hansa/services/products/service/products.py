@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from hansa.kernel.channel import MAIN
+from hansa.kernel.channel import MAIN, Channel
 from hansa.kernel.clock import Clock, from_micros, to_micros
 from hansa.kernel.ids import LARGEST, SLOTS, Ids, is_id, slot_of, slot_of_value
 from hansa.kernel.page import LARGEST_PAGE, Page, read_cursor, write_cursor
+from hansa.platform.cache.caching import Cache
+from hansa.platform.cache.existing import Existing
 from hansa.platform.database.idempotency import claim, decode, digest, keep
 from hansa.platform.database.port import Database, Reader, Transaction
 from hansa.platform.files.pictures import Pictures
@@ -41,6 +43,7 @@ from hansa.services.products.contract import (
 )
 from hansa.services.products.events import VariantAvailabilityChanged
 from hansa.services.products.service import putting
+from hansa.services.products.service.finding import Finding, View
 from hansa.services.products.service.listing import Listing
 from hansa.services.products.service.offering import Offering, Terms
 from hansa.services.products.service.showing import shown_categories, shown_product
@@ -55,10 +58,20 @@ _Position = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
 
 
 class ProductsService:
-    """See the contract. `default_locale` is the language shown where the one asked for is missing."""
+    """See the contract. `default_locale` is the language shown where the one asked for is missing; what the `channel`
+    shows is kept in the cache, if there is one, and an id that is not `existing` is asked of nobody."""
 
     def __init__(
-        self, *, database: Database, clock: Clock, ids: Ids, pictures: Pictures, default_locale: str = "en"
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        pictures: Pictures,
+        default_locale: str = "en",
+        cache: Cache | None = None,
+        channel: Channel | None = None,
+        existing: Existing | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -66,26 +79,20 @@ class ProductsService:
         self._pictures = pictures
         self._default_locale = default_locale
         self._offering = Offering(database=database, clock=clock)
+        self._finding = Finding(
+            database=database,
+            clock=clock,
+            default_locale=default_locale,
+            cache=cache,
+            channel=channel,
+            existing=existing,
+        )
 
     async def get(self, *, name: str, locale: str, currency: str, price_list: str = MAIN) -> Product:
-        found = await self._get(name, locale, currency, price_list) if is_id(name) else None
-        if found is None and rules.is_askable(name):
-            product_id = await showing.product_of_slug(self._database, slug=name)
-            found = await self._get(product_id, locale, currency, price_list) if product_id else None
+        found = await self._finding.find(name, View(locale, currency, price_list))
         if found is None:
             raise NoSuchProduct(product=name)
         return found
-
-    async def _get(self, product_id: str, locale: str, currency: str, price_list: str) -> Product | None:
-        languages = self._languages(locale)
-        async with self._database.read(slot_of(product_id)) as reader:
-            row = await showing.product(reader, product_id=product_id, languages=languages)
-            if row is None:
-                return None
-            variants = await showing.variants(
-                reader, products=[row], currency=currency, price_list=price_list, now=self._now()
-            )
-        return shown_product(row, variants[row["product_id"]], languages=languages, currency=currency)
 
     async def list(
         self,
@@ -123,6 +130,10 @@ class ProductsService:
         self, *, skus: tuple[str, ...], locale: str, currency: str, price_list: str = MAIN
     ) -> tuple[Offer, ...]:
         return await self._offering.offers(skus=skus, terms=Terms(self._languages(locale), currency, price_list))
+
+    async def look_over_ids(self) -> None:
+        """See `Finding`."""
+        await self._finding.look_over_ids()
 
     async def close(self) -> None:
         """Break off look-ups under way."""

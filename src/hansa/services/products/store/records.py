@@ -1,7 +1,7 @@
 """Whole products, as staff and imports see them: in all languages, with the prices that have not ended."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, func, or_, select, tuple_
 
 from hansa.kernel.clock import from_micros
 from hansa.kernel.ids import slot_of, slot_of_value
-from hansa.platform.database.port import Reader, Row
+from hansa.platform.database.port import Database, Reader, Row
 from hansa.platform.database.statement import Statement, rows_parameter
 from hansa.platform.database.tables import COUNT, ID, MOMENT, SLOT, TEXT
 from hansa.services.products.contract import (
@@ -27,6 +27,8 @@ from hansa.services.products.tables import CATEGORIES, PRICES, PRODUCT_TEXTS, PR
 
 PRICES_KEPT_IN_SIGHT = 50
 """How many of the newest rows are looked at, of each price list, currency and quantity of a variant."""
+IDS_AT_ONCE = 2_000
+"""Ids in a page of all of them."""
 
 _WANTED = rows_parameter("wanted", slot=SLOT, product_id=ID)
 _PATHS = rows_parameter("wanted", slot=SLOT, path=TEXT)
@@ -161,6 +163,15 @@ async def page(reader: Reader, *, after: tuple[int, int], limit: int) -> list[st
     """The ids of the next products after a slot and id, in that order."""
     rows = await reader.all(PAGE, slot=after[0], product_id=after[1], limit=limit)
     return [str(row["product_id"]) for row in rows]
+
+
+async def all_ids(database: Database) -> AsyncIterator[list[int]]:
+    """The ids of all products, archived ones too, in pages and in the order of the key. One that was there when this
+    began is in a page: products are never deleted, and their keys never change."""
+    after = (-1, 0)
+    while rows := await database.all(PAGE, slot=after[0], product_id=after[1], limit=IDS_AT_ONCE):
+        yield [row["product_id"] for row in rows]
+        after = (rows[-1]["slot"], rows[-1]["product_id"])
 
 
 def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:

@@ -3,7 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Label, ScalarSelect, Table, and_, bindparam, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Label,
+    ScalarSelect,
+    Table,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+)
 
 from hansa.kernel.ids import slot_of, slot_of_value
 from hansa.platform.database.port import Database, Reader, Row
@@ -68,9 +81,18 @@ def _present_price(name: str, *, now: ColumnElement[int]) -> Label[Any]:
 
 
 _IN_ITS_LANGUAGE = and_(_of_the_same_product(PRODUCT_TEXTS, PRODUCTS), PRODUCT_TEXTS.c.locale == best_locale())
+# Variants are retired and never deleted, so that their sum only grows.
+_VERSION = (
+    PRODUCTS.c.version
+    + select(cast(func.coalesce(func.sum(VARIANTS.c.availability_version), 0), COUNT))
+    .where(_of_the_same_product(VARIANTS, PRODUCTS))
+    .correlate(PRODUCTS)
+    .scalar_subquery()
+).label("version")
 _SHOWN = (
     PRODUCTS.c.slot,
     PRODUCTS.c.product_id,
+    _VERSION,
     PRODUCTS.c.slug,
     PRODUCTS.c.brand,
     PRODUCTS.c.category,
@@ -113,6 +135,17 @@ GET_VARIANTS = Statement(
     .select_from(VARIANTS.join(_PRICED, _of_the_same_product(VARIANTS, _PRICED)))
     .where(~VARIANTS.c.is_retired)
     .order_by(VARIANTS.c.product_id, VARIANTS.c.position, VARIANTS.c.sku)
+)
+# What has begun ends, and what has not begins: of each price the moment that comes next.
+_NEXT = case((PRICES.c.valid_from > bindparam("now", type_=MOMENT), PRICES.c.valid_from), else_=PRICES.c.valid_to)
+NEXT_PRICE_CHANGE = Statement(
+    select(func.min(_NEXT).label("moment")).where(
+        PRICES.c.slot == bindparam("slot", type_=SLOT),
+        PRICES.c.product_id == bindparam("product_id", type_=ID),
+        PRICES.c.price_list == bindparam("price_list", type_=TEXT),
+        PRICES.c.currency == bindparam("currency", type_=TEXT),
+        bindparam("now", type_=MOMENT) < _NEXT,
+    )
 )
 FIND_SLUG = Statement(
     select(SLUGS.c.product_id).where(
@@ -183,6 +216,19 @@ async def variants(
     for row in rows:
         found[row["product_id"]].append(row)
     return found
+
+
+async def next_price_change(reader: Reader, *, product: Row, currency: str, price_list: str, now: int) -> int | None:
+    """The moment, in microseconds, from when on one of its prices may be another without anybody changing it."""
+    row = await reader.one(
+        NEXT_PRICE_CHANGE,
+        slot=product["slot"],
+        product_id=product["product_id"],
+        price_list=price_list,
+        currency=currency,
+        now=present(now=now, updated_at=product["updated_at"]),
+    )
+    return None if row is None else row["moment"]
 
 
 async def product_of_slug(database: Database, *, slug: str) -> str | None:

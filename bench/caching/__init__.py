@@ -1,0 +1,1 @@
+"""The cache beside the bare clients of the same servers: a process of its own, see the part."""

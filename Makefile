@@ -49,6 +49,11 @@ chaos-messages: .venv/.dev ## 20,000 orders through every broker while everythin
 	@tests/install-servers
 	@.venv/bin/python -m tests.chaos.messages $(ARGS)
 
+.PHONY: chaos-cache
+chaos-cache: .venv/.dev ## processes that share Redis or Memcached under fire [ARGS='--seed 7']
+	@tests/install-servers
+	@.venv/bin/python -m tests.chaos.cache $(ARGS)
+
 .PHONY: relevance
 relevance: .venv/.dev ## how good searches are (NDCG@10), beside plain BM25 [ARGS=-v]
 	@.venv/bin/python -m bench.relevance $(ARGS)

@@ -25,11 +25,13 @@ NO_SKIPS = os.environ.get("HANSA_NO_SKIPS", "") not in ("", "0")
 
 COSTLY = (
     "tests/browser",
+    "tests/chaos/cache",
     "tests/chaos/messages",
     "tests/chaos/test_under_fire.py",
     "tests/simulation/test_seeds.py",
     "tests/simulation/test_planted.py",
     "tests/system/following",
+    "tests/system/test_cache_commands.py",
     "tests/system/test_main_job.py",
 )
 """What takes longest, files or whole folders: it is begun first, so that no process ends long before the other."""

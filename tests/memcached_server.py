@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.ports import HOST, free_port
 from tests.servers import ServerMissing, end_with_parent, wait_until
@@ -64,6 +65,7 @@ class MemcachedServer:
         """It neither answers nor ends."""
         (process_id,) = self.process_ids
         os.kill(process_id, signal.SIGSTOP)
+        wait_until(lambda: _is_stopped(process_id), timeout_s=START_TIMEOUT_S)  # each of its threads by itself
         try:
             yield
         finally:
@@ -113,3 +115,10 @@ def memcached_server(*options: str, megabytes: int = MEGABYTES) -> Iterator[Memc
         yield server
     finally:
         server.stop()
+
+
+def _is_stopped(process_id: int) -> bool:
+    tasks = Path(f"/proc/{process_id}/task")
+    if not tasks.exists():  # no Linux: it is soon
+        return True
+    return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir())

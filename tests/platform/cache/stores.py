@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from hansa.platform.cache.port import Listener, Store
-from tests.platform.cache import redis_part
+from tests.platform.cache import memcached_part, redis_part
 from tests.platform.cache.local_store import LocalStore
 from tests.platform.cache.parts import Damage, Part
 
@@ -39,4 +39,5 @@ OPENED: dict[str, Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[
     "redis": redis_part.opened("redis_server"),
     "redis-sentinel": redis_part.opened("redis_sentinels"),
     "redis-cluster": redis_part.opened("redis_cluster"),
+    "memcached": memcached_part.opened,
 }

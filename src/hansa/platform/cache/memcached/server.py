@@ -8,8 +8,9 @@ its connections would be done for all of them at once. What emcache (1.3) leaves
   `RENEW_AFTER_S`; until then whoever asks is told at once.
 - A command whose connection is lost never ends. So every command has its time here.
 - Answers are parted by their last bytes: a chunk of a value that ends like an answer would be taken for its end, and
-  the rest for the answer to the next command. JSON cannot contain that; other values are refused (`can_hold`). The
-  statistics can be cut so, hence they are asked for on a connection that serves nothing else.
+  the rest for the answer to the next command. JSON cannot contain that; other values must be written in another way
+  (`can_hold`). The statistics can be cut so, hence they are asked for on a connection that serves nothing else.
+- An attempt to connect that fails just when it is cancelled goes on, and `close` waits for it: it is cancelled again.
 - `cas` without a number (of a server that was started with -C) would send two commands in one. See `exchange`.
 
 A command that is cancelled or takes too long ends its connection: a late answer finds nobody.
@@ -30,6 +31,8 @@ from hansa.platform.cache.port import CacheTrouble
 
 CONNECT_S = 1.0
 RENEW_AFTER_S = 1.0
+CLOSE_S = 0.2
+MOST_CANCELLATIONS = 5
 MOST_CONNECTIONS = 8
 """To each server. Whoever finds all of them busy waits, within the own time."""
 _END_OF_ANSWER = b"END\r\n"
@@ -188,5 +191,11 @@ def _meant(error: emcache.StorageCommandError) -> Exception:
 
 
 async def _closed(client: emcache.Client) -> None:
-    with suppress(Exception):  # it ends with that of a task which it has cancelled
-        await client.close()
+    closing = asyncio.create_task(client.close())
+    for _ in range(MOST_CANCELLATIONS):
+        done, _pending = await asyncio.wait([closing], timeout=CLOSE_S)
+        if done:
+            break
+        closing.cancel()
+    if closing.done() and not closing.cancelled():
+        closing.exception()  # that of a task which it has cancelled

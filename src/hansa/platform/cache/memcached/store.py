@@ -1,8 +1,9 @@
 """The store in Memcached: one item for each key, changed by compare-and-set only.
 
-An item is the line of `header.py`, a line feed, and the value, plain JSON. A loan stands in the line; so whoever puts a
-value, or gives a loan back, does it to the very item whose token was read, or not at all, and `drop`, which deletes the
-item, ends both.
+An item is the line of `header.py`, a line feed, and the value, plain JSON; or a tab, and the value in Base64, if it is
+bytes that the client could not take back (`can_hold`), which JSON never is. A loan stands in the line; so whoever puts
+a value, or gives a loan back, does it to the very item whose token was read, or not at all, and `drop`, which deletes
+the item, ends both.
 
 Where a key is follows from the names of the servers (rendezvous hashing) and from nothing else. A server that does not
 answer is not replaced by another one, whose items would be forgotten by nobody when the first is back: its keys are in
@@ -19,6 +20,7 @@ Keys with the same part in braces are on the same server, so that one request as
 import asyncio
 import random
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -125,7 +127,7 @@ class MemcachedStore:
         return await self._server(key).ask(borrow, within_s=self._change_s)
 
     async def put(self, key: str, entry: Entry, *, token: int) -> bool:
-        if len(entry.value) > LARGEST_VALUE or not can_hold(entry.value):
+        if len(entry.value) > LARGEST_VALUE:
             await self.give_back(key, token=token)
             return False
         name = self._name(key)
@@ -137,7 +139,7 @@ class MemcachedStore:
                 if (found := await fetch(client, name)) is None:
                     return False
                 there, value = _parted(found[0])
-                if there.token != token:
+                if there.token != token or not token:
                     return False
                 if there.checksum is not None and there.version > entry.version:
                     return not await _returned(client, name, there, value, state=found[1])
@@ -159,7 +161,7 @@ class MemcachedStore:
                 if (found := await fetch(client, name)) is None:
                     return
                 there, value = _parted(found[0])
-                if there.token != token or await _returned(client, name, there, value, state=found[1]):
+                if there.token != token or not token or await _returned(client, name, there, value, state=found[1]):
                     return
 
         await self._server(key).ask(hand_over, within_s=self._change_s)
@@ -243,13 +245,25 @@ class MemcachedStore:
 
 
 def _item(line: About, value: bytes) -> bytes:
-    return header.write(line) + b"\n" + value
+    if can_hold(value):
+        return header.write(line) + b"\n" + value
+    return header.write(line) + b"\t" + b64encode(value)
+
+
+def _read(item: bytes) -> tuple[About | None, bytes]:
+    first, line_feed, value = item.partition(b"\n")
+    if not line_feed:
+        first, _, encoded = item.partition(b"\t")
+        try:
+            value = b64decode(encoded, validate=True)
+        except ValueError:
+            return None, b""
+    return header.read(first), value
 
 
 def _parted(item: bytes) -> tuple[About, bytes]:
     """The line and the value; without a checksum and empty, if the value is damaged or there is none."""
-    first, _, value = item.partition(b"\n")
-    line = header.read(first)
+    line, value = _read(item)
     if line is None:
         return About(), b""
     if line.entry(value) is None:
@@ -258,8 +272,7 @@ def _parted(item: bytes) -> tuple[About, bytes]:
 
 
 def _entry(item: bytes) -> Entry | None:
-    first, _, value = item.partition(b"\n")
-    line = header.read(first)
+    line, value = _read(item)
     return None if line is None else line.entry(value)
 
 

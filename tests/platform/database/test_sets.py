@@ -103,10 +103,10 @@ async def test_an_event_is_claimed_once_per_consumer(database: Database) -> None
 
 
 async def test_dead_letters_are_parked_once_and_counted(database: Database) -> None:
-    letter = {"slot": 7, "event_id": 1, "consumer": "search", "envelope": "{}", "error": "?", "attempts": 5}
+    letter = (7, 1, "search", "{}", "?", 5)
     async with database.write(7) as tx:
-        await tx.run(platform_tables.PARK, **letter, parked_at=100)
-        await tx.run(platform_tables.PARK, **letter, parked_at=200)
+        await tx.run(platform_tables.PARK, letter=[(*letter, 100)])
+        await tx.run(platform_tables.PARK, letter=[(*letter, 200)])
     assert [row["parked_at"] for row in await parked(database)] == [100]
     count = await database.one(platform_tables.COUNT_DEAD)
     assert count is not None

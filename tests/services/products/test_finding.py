@@ -194,7 +194,7 @@ async def test_what_is_read_again_by_id_and_by_slug_costs_the_database_one_load_
     seen = [await shop.get(name) for name in (product_id, "felt-hat", product_id, "felt-hat")]
 
     assert shop.loads == (1, 1)
-    assert len({each.version for each in seen}) == 1
+    assert len({each.revision for each in seen}) == 1
     assert seen[0] == await answer(shop.uncached, product_id)
 
 
@@ -240,7 +240,7 @@ async def test_what_was_archived_and_comes_back_is_shown_again(shop: CachedShop)
         await shop.change(product_id, status=status)
         await assert_shown_everywhere(shop, product_id)
         found = await answer(shop.products, product_id)
-        versions += [found.version] if found else []
+        versions += [found.revision] if found else []
 
     assert versions == sorted(set(versions))
     assert len(versions) == 3
@@ -248,12 +248,12 @@ async def test_what_was_archived_and_comes_back_is_shown_again(shop: CachedShop)
 
 async def test_the_version_rises_with_each_put_and_each_flip(shop: CachedShop):
     await shop.put()
-    versions = [(await shop.get()).version]
+    versions = [(await shop.get()).revision]
     for number in range(1, 4):
         await shop.hear_that(number % 2 == 1, version=number)
-        versions.append((await shop.get()).version)
+        versions.append((await shop.get()).revision)
         await shop.put(brand=f"Brand {number}")
-        versions.append((await shop.get()).version)
+        versions.append((await shop.get()).revision)
 
     assert all(earlier < later for earlier, later in itertools.pairwise(versions))
 
@@ -261,14 +261,14 @@ async def test_the_version_rises_with_each_put_and_each_flip(shop: CachedShop):
 async def test_the_version_never_falls_when_a_variant_is_retired_and_comes_back(shop: CachedShop):
     both = (variant(SKU), variant("FELT-HAT-L"))
     await shop.put(variants=both)
-    versions = [(await shop.get()).version]
+    versions = [(await shop.get()).revision]
     flips = itertools.count(1)
     for variants in (both[1:], both, both[1:], both):
         for is_available in (True, False, True):
             await shop.hear_that(is_available, version=next(flips))
-            versions.append((await shop.get()).version)
+            versions.append((await shop.get()).revision)
         await shop.put(variants=variants)
-        versions.append((await shop.get()).version)
+        versions.append((await shop.get()).revision)
         assert await answer(shop.products, "felt-hat") == await answer(shop.uncached, "felt-hat")
 
     assert versions == sorted(versions)
@@ -278,13 +278,13 @@ async def test_a_variant_that_moves_to_another_product_lets_no_version_fall(shop
     await shop.put(variants=(variant(SKU), variant("FELT-HAT-L")))
     for number in range(1, 4):
         await shop.hear_that(number % 2 == 1, version=number)
-    before = (await shop.get()).version
+    before = (await shop.get()).revision
 
     await shop.put(variants=(variant("FELT-HAT-L"),))
     other = hat("straw-hat", variants=(variant(SKU), variant("STRAW-HAT-M")))
     report = await shop.products.put_many(key=shop.key(), drafts=(other,), actor="import")
 
-    assert (await shop.get()).version > before
+    assert (await shop.get()).revision > before
     for name in ("felt-hat", "straw-hat"):
         assert await answer(shop.products, name) == await answer(shop.uncached, name), report
 

@@ -120,8 +120,9 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     """A product in one language and currency, as everybody may see it."""
 
     id: Id
-    version: int
-    """Larger whenever something of it has changed that everybody may see: texts, variants, prices, availability."""
+    revision: int
+    """Larger whenever something of it has changed that everybody may see: texts, variants, prices, availability. It is
+    not the version that a change by staff must name."""
     slug: str
     name: str
     description: str

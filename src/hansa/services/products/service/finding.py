@@ -134,7 +134,7 @@ class Finding:
                 reader, product=row, currency=view.currency, price_list=view.price_list, now=now
             )
         product = shown_product(row, variants[row["product_id"]], languages=languages, currency=view.currency)
-        return Loaded(value=product, version=product.version, good_until=changes_at)
+        return Loaded(value=product, version=product.revision, good_until=changes_at)
 
 
 def _thing_of(key: str) -> str:

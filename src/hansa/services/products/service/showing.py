@@ -27,7 +27,7 @@ _WORDS = msgspec.json.Decoder(dict[str, str])
 def shown_product(row: Row, variants: Sequence[Row], *, languages: rules.Languages, currency: str) -> Product:
     return Product(
         id=str(row["product_id"]),
-        version=row["version"],
+        revision=row["revision"],
         slug=row["slug"],
         name=row["name"],
         description=row["description"],

@@ -82,17 +82,17 @@ def _present_price(name: str, *, now: ColumnElement[int]) -> Label[Any]:
 
 _IN_ITS_LANGUAGE = and_(_of_the_same_product(PRODUCT_TEXTS, PRODUCTS), PRODUCT_TEXTS.c.locale == best_locale())
 # Variants are retired and never deleted, so that their sum only grows.
-_VERSION = (
+_REVISION = (
     PRODUCTS.c.version
     + select(cast(func.coalesce(func.sum(VARIANTS.c.availability_version), 0), COUNT))
     .where(_of_the_same_product(VARIANTS, PRODUCTS))
     .correlate(PRODUCTS)
     .scalar_subquery()
-).label("version")
+).label("revision")
 _SHOWN = (
     PRODUCTS.c.slot,
     PRODUCTS.c.product_id,
-    _VERSION,
+    _REVISION,
     PRODUCTS.c.slug,
     PRODUCTS.c.brand,
     PRODUCTS.c.category,

@@ -1,6 +1,7 @@
 """What this process has in its own memory: decoded values, bounded in bytes; what is read often stays (TinyLFU)."""
 
-from typing import Any
+from collections import Counter
+from typing import Any, Literal
 
 from moka_py import Moka
 
@@ -30,10 +31,12 @@ class Memory:
     """See the module. `get` is the library's own, so that a hit costs as little as it can."""
 
     def __init__(self, *, capacity_bytes: int) -> None:
-        self._kept: Moka[str, Held] = Moka(capacity_bytes, weigher=_weight)
+        self._kept: Moka[str, Held] = Moka(capacity_bytes, weigher=_weight, eviction_listener=self._left)
+        self._weights: Counter[str] = Counter()
         self.get = self._kept.get
 
     def keep(self, key: str, held: Held) -> None:
+        self._weights[family_of(key)] += held.weight
         self._kept.set(key, held)
 
     def forget(self, key: str) -> None:
@@ -42,7 +45,19 @@ class Memory:
     def forget_everything(self) -> None:
         self._kept.clear()
 
+    def by_family(self) -> dict[str, int]:
+        """About how many bytes the values of each family take."""
+        self._kept.run_pending_tasks()
+        return dict(self._weights)
+
     def figures(self) -> tuple[int, int]:
         """Entries, and about how many bytes they take."""
         self._kept.run_pending_tasks()
         return self._kept.count(), self._kept.weighted_size()
+
+    def _left(self, key: str, held: Held, _cause: Literal["explicit", "size", "expired", "replaced"]) -> None:
+        self._weights[family_of(key)] -= held.weight
+
+
+def family_of(key: str) -> str:
+    return key.partition(":")[0]

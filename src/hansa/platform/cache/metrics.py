@@ -29,6 +29,12 @@ class CacheMetrics(Collector):
             for outcome, count in msgspec.structs.asdict(shelf.counts).items():
                 reads.add_metric([name, outcome], count)
         yield reads
+        weights = GaugeMetricFamily(
+            "hansa_cache_memory_family_bytes", "About how much memory the values of a family take.", labels=["family"]
+        )
+        for family, weight in cache.memory.by_family().items():
+            weights.add_metric([family], weight)
+        yield weights
         keys, size = cache.memory.figures()
         yield GaugeMetricFamily("hansa_cache_memory_keys", "Values in this process's memory.", value=keys)
         yield GaugeMetricFamily("hansa_cache_memory_bytes", "About how much memory they take.", value=size)

@@ -1,9 +1,12 @@
 """What `/metrics` shows of the cache, as whoever scrapes it reads it."""
 
+from collections.abc import AsyncIterator, Sequence
+
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hansa.platform.cache.existing import Existing
 from hansa.platform.cache.metrics import CacheMetrics
 from hansa.platform.cache.port import CacheTrouble, Entry, Loan
 from hansa.platform.cache.shelf import NOTED_EVERY
@@ -47,6 +50,23 @@ async def test_reads_are_counted_by_family_and_outcome():
     assert (samples["hansa_cache_loads",], samples["hansa_cache_loads_most",]) == (0, 1)
     assert samples["hansa_cache_loads_waiting",] == 0
     assert samples["hansa_cache_deaf",] == 0
+
+
+async def test_memory_is_told_by_family_and_by_filter():
+    one = process()
+    await one.get("{1}")
+    existing = Existing(name="tests", clock=ManualClock(), capacity=10_000)
+
+    async def pages() -> AsyncIterator[Sequence[int]]:
+        yield [1, 2, 3]
+
+    await existing.rebuild(pages)
+    one.cache.filters.append(existing)
+    samples = scraped(one)
+
+    assert samples["hansa_cache_memory_family_bytes", THINGS.name] == samples["hansa_cache_memory_bytes",] > 0
+    assert samples["hansa_cache_filter_memory_bytes", "tests"] > 10_000
+    assert samples["hansa_cache_filter_count", "tests"] == 3
 
 
 async def test_the_state_of_the_store_is_shown():

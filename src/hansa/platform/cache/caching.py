@@ -13,6 +13,7 @@ import structlog
 
 from hansa.kernel.clock import Clock
 from hansa.platform.cache.changes import Changes
+from hansa.platform.cache.existing import Existing
 from hansa.platform.cache.hot import HotKeys
 from hansa.platform.cache.memory import Memory
 from hansa.platform.cache.port import Store
@@ -59,6 +60,8 @@ class Cache:
         self.flights: Flights[Any] = Flights()
         self.shelves: dict[str, Shelf[Any]] = {}
         """By the name of the family."""
+        self.filters: list[Existing] = []
+        """Of the ids that there are, for operators to see."""
         self.is_told = is_alone if store is None else store.tells
         """Whether this process hears of all changes at once, and knows when it does not."""
         self.is_deaf = False

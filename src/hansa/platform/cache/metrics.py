@@ -35,6 +35,11 @@ class CacheMetrics(Collector):
         for family, weight in cache.memory.by_family().items():
             weights.add_metric([family], weight)
         yield weights
+        for what, text in (("memory_bytes", "Memory of the filters of ids."), ("count", "Ids that they know.")):
+            gauge = GaugeMetricFamily(f"hansa_cache_filter_{what}", text, labels=["filter"])
+            for each in cache.filters:
+                gauge.add_metric([each.name], getattr(each, what))
+            yield gauge
         keys, size = cache.memory.figures()
         yield GaugeMetricFamily("hansa_cache_memory_keys", "Values in this process's memory.", value=keys)
         yield GaugeMetricFamily("hansa_cache_memory_bytes", "About how much memory they take.", value=size)

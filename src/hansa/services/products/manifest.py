@@ -28,6 +28,8 @@ def build(parts: Parts) -> ProductsService:
     existing = Existing(
         name="products", clock=parts.clock, capacity=CAPACITY if is_shared else FEW_IDS, ahead_s=WRONGEST_CLOCK_S
     )
+    if parts.cache is not None:
+        parts.cache.filters.append(existing)
     parts.changes.listen(lambda told: existing.note([int(each) for each in map(tags.product_of, told) if each]))
     return ProductsService(
         database=parts.database,
